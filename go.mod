@@ -1,0 +1,3 @@
+module github.com/sysrq/sysrq
+
+go 1.26.0
