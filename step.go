@@ -158,6 +158,13 @@ func Lookup(word, arch string) (Command, error) {
 			begins = append(begins, c)
 		}
 	}
+	if arch != "" && len(begins) > 1 {
+		// "show-t" is ambiguous only where there are TLBs to show.
+		here := slices.DeleteFunc(slices.Clone(begins), func(c Command) bool { return !c.OnArch(arch) })
+		if len(here) > 0 {
+			begins = here
+		}
+	}
 	switch {
 	case len(exact) > 0:
 		return exact[0], nil
@@ -251,8 +258,8 @@ func nearest(word string, known []Sequence) []string {
 		}
 	}
 	near := Nearest(word, names)
-	if len(near) == 0 && len(word) <= 6 && !strings.ContainsFunc(word, func(r rune) bool {
-		return r > 0x7f || len(ForKey(Key(r))) == 0
+	if len(near) == 0 && word != "" && len(word) <= 6 && !strings.ContainsFunc(word, func(r rune) bool {
+		return r > 0x7f || len(forKey(Key(r))) == 0
 	}) {
 		near = append(near, "_"+word)
 	}

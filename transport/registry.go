@@ -18,6 +18,8 @@ type Factory struct {
 	Example string // a URL that could be typed
 	// Validate finds what is wrong with a URL without touching anything.
 	Validate func(u *url.URL) error
+	// Sends says in words how a key is delivered: "'s' to /proc/sysrq-trigger".
+	Sends func(u *url.URL, k sysrq.Key) string
 	// Open opens the path. The URL has passed Validate.
 	Open func(ctx context.Context, u *url.URL) (Transport, error)
 }
@@ -159,3 +161,12 @@ func redactText(s string) string {
 	}
 	return scheme + rest
 }
+
+// Scheme is the URL's scheme.
+func (t Target) Scheme() string { return t.u.Scheme }
+
+// Arch is the machine's architecture, where the URL says it (arch=).
+func (t Target) Arch() string { return t.u.Query().Get("arch") }
+
+// Sends says in words how key k would be delivered.
+func (t Target) Sends(k sysrq.Key) string { return t.f.Sends(t.u, k) }

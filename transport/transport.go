@@ -20,8 +20,9 @@ import (
 // Transport is one open way to one machine.
 //
 // Trigger and Hear may be called from different goroutines at the same time,
-// but each from only one at a time. Close may be called at any time and makes
-// both return.
+// but each from only one at a time; only a Trigger that is stuck though its
+// context has ended may be overtaken by another. Close may be called at any
+// time and makes both return.
 type Transport interface {
 	// Properties say what the path can do. They are fixed once it is open.
 	Properties() Properties

@@ -1,0 +1,193 @@
+// Package cli turns words into calls and events into lines. It is the only
+// room that prints, asks and exits.
+//
+// The rules of what is printed where: stdout has what was asked for (the
+// kernel's lines, outcomes, tables, JSON); stderr has everything else, with
+// the prefix "sysrq: ". Progress is drawn on a terminal only and erased again.
+// Every refusal ends with the next thing to type.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/sysrq/sysrq"
+	"github.com/sysrq/sysrq/transport"
+)
+
+// The exit statuses. docs/exit-status.md explains them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitRefused     = 3
+	exitUnsupported = 4
+	exitTimeout     = 5
+	exitSent        = 6
+	exitInterrupted = 130
+)
+
+// statusError is an error that knows its exit status and the next thing to
+// type.
+type statusError struct {
+	status int
+	err    error
+	hint   string
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+func usagef(hint, format string, args ...any) error {
+	return &statusError{exitUsage, fmt.Errorf(format, args...), hint}
+}
+
+// errQuiet ends the program with a status after everything was said.
+var errQuiet = errors.New("said already")
+
+// program is what a command needs of the world.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	registry       *transport.Registry
+	// terminal questions go here when stdin and stderr are one.
+	isTerminal func(any) bool
+
+	target string
+	json   bool
+}
+
+// Main runs the program with args (without its own name) and returns its exit
+// status.
+func Main(args []string, registry *transport.Registry) int {
+	p := &program{
+		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, registry: registry,
+		isTerminal: func(v any) bool {
+			f, ok := v.(*os.File)
+			return ok && term.IsTerminal(int(f.Fd()))
+		},
+	}
+	return p.main(args)
+}
+
+func (p *program) main(args []string) int {
+	// The first Ctrl-C ends a run in an orderly way, and is handed back, so
+	// that a second one ends the program whatever it is doing.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	root := p.rootCommand()
+	root.SetArgs(args)
+	root.SetIn(p.stdin)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	err := root.ExecuteContext(ctx)
+	return p.status(err)
+}
+
+// status maps the error of a command to the exit status, saying it first.
+func (p *program) status(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	status, hint := exitFailed, ""
+	var se *statusError
+	if errors.As(err, &se) {
+		status, hint = se.status, se.hint
+	}
+	var oe *transport.OpError
+	if hint == "" && errors.As(err, &oe) {
+		hint = oe.Hint
+	}
+	switch {
+	case errors.Is(err, errQuiet):
+	case errors.Is(err, syscall.EPIPE):
+		// Whoever read our output has enough of it. That is no failure of
+		// ours, and nobody is there to be told.
+	case p.json:
+		printJSONError(p.stderr, status, err, hint)
+	default:
+		p.errorf("%v", err)
+		if hint != "" {
+			p.hint(hint)
+		}
+	}
+	return status
+}
+
+func (p *program) errorf(format string, args ...any) {
+	fmt.Fprintf(p.stderr, "sysrq: "+format+"\n", args...)
+}
+
+func (p *program) hint(text string) { fmt.Fprintf(p.stderr, "       %s\n", text) }
+
+// exitStatus is the status of a run with these outcomes: that of the worst.
+func exitStatus(outcomes []sysrq.Outcome, strict bool) int {
+	var worst sysrq.Outcome
+	for _, o := range outcomes {
+		worst = worst.Worse(o)
+	}
+	switch worst {
+	case sysrq.Done:
+		return exitOK
+	case sysrq.Accepted:
+		if strict {
+			return exitSent
+		}
+		return exitOK
+	case sysrq.Sent:
+		return exitSent
+	case sysrq.Timeout:
+		return exitTimeout
+	case sysrq.Unsupported:
+		return exitUnsupported
+	case sysrq.Refused:
+		return exitRefused
+	}
+	return exitFailed
+}
+
+func (p *program) rootCommand() *cobra.Command {
+	var opts runOptions
+	root := &cobra.Command{
+		Use:   "sysrq [-t TARGET] STEP...",
+		Short: "trigger Magic SysRq, and prove what it did",
+		Long: `sysrq asks a Linux kernel for its Magic SysRq commands, here or on another
+machine, waits for the kernel's own evidence of each, and says what is known.
+
+A STEP is a key (s), a kernel name or its beginning (sync, show-bl), a
+sequence (reisub, reisuo, sub, observe), or keys behind an underscore (_lmw).
+TARGET is a URL; without one it is this machine.`,
+		Example: `  sysrq w                      # who is blocked on this machine?
+  sysrq reisub                 # end programs, sync, remount, reboot: with proof
+  sysrq --dry-run reisub       # what would be sent, and waited for
+  sysrq -t 'qmp:/run/vm.qmp?console=/run/vm.serial' observe reisub
+  sysrq --json --yes sub       # one event a line, for scripts`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: p.completeSteps,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return p.run(cmd.Context(), args, opts)
+		},
+	}
+	root.PersistentFlags().StringVarP(&p.target, "target", "t", "local:", "the machine: a `URL` (sysrq help targets)")
+	root.PersistentFlags().BoolVar(&p.json, "json", false, "print one JSON object a line")
+	opts.addFlags(root.Flags())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &statusError{exitUsage, err, "see: " + cmd.CommandPath() + " --help"}
+	})
+	root.AddCommand(p.listCommand(), p.watchCommand(), p.versionCommand(), p.labCommand(), p.targetsHelp())
+	root.CompletionOptions.HiddenDefaultCmd = false
+	_ = root.RegisterFlagCompletionFunc("target", p.completeTargets)
+	return root
+}
