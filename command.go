@@ -95,8 +95,11 @@ type Command struct {
 func Commands() []Command { return slices.Clone(table) }
 
 // ForKey lists what key k may mean, most common meaning first. It is empty for
-// a key that no kernel known to us gives a meaning.
-func ForKey(k Key) []Command {
+// a key that no kernel known to us gives a meaning. The slice is the caller's
+// own.
+func ForKey(k Key) []Command { return slices.Clone(forKey(k)) }
+
+func forKey(k Key) []Command {
 	i, found := slices.BinarySearchFunc(table, k, func(c Command, k Key) int {
 		return slot(c.Key) - slot(k)
 	})
@@ -111,11 +114,11 @@ func ForKey(k Key) []Command {
 }
 
 // ForKeyOn is what key k means on a kernel of architecture arch (as GOARCH
-// writes it; empty for unknown). A key without a known meaning yields a
+// writes it; empty for unknown). A key without a known meaning there yields a
 // Command that has only its key, and whose best outcome is Unsupported or,
 // where a module registered it, Accepted.
 func ForKeyOn(k Key, arch string) Command {
-	all := ForKey(k)
+	all := forKey(k)
 	for _, c := range all {
 		if len(c.Arch) > 0 && slices.Contains(c.Arch, arch) {
 			return c
@@ -126,7 +129,7 @@ func ForKeyOn(k Key, arch string) Command {
 			return c
 		}
 	}
-	if len(all) > 0 {
+	if len(all) > 0 && arch == "" {
 		return all[0]
 	}
 	return Command{

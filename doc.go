@@ -17,5 +17,5 @@
 //
 // Facts name their source: a file of the kernel tree and the versions it was
 // read in. "6.1, 6.12, 7.2" are the trees of Debian's linux-source packages
-// 6.1.176, 6.12.117 and 7.2.13.
+// 6.1.192, 6.12.117 and 7.2.13; testdata/sources has what they say.
 package sysrq

@@ -2,6 +2,7 @@ package sysrq
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -98,7 +99,7 @@ func (e *Event) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &aux); err != nil {
 		return err
 	}
-	e.Took = time.Duration(aux.Took * float64(time.Millisecond))
+	e.Took = time.Duration(math.Round(aux.Took*1e3)) * time.Microsecond
 	return nil
 }
 
@@ -134,7 +135,7 @@ func (v *Evidence) UnmarshalJSON(b []byte) error {
 		v.Seq, v.HasSeq = *j.Seq, true
 	}
 	if j.Time != nil {
-		v.Uptime, v.HasUptime = time.Duration(*j.Time*1e6)*time.Microsecond, true
+		v.Uptime, v.HasUptime = time.Duration(math.Round(*j.Time*1e6))*time.Microsecond, true
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package sysrq
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+)
 
 // Key is the byte that names a SysRq command: '0'-'9', 'a'-'z' or 'A'-'Z'.
 // Keys are case-sensitive. Any other byte is legal to send and makes the
@@ -40,11 +43,12 @@ func (k *Key) UnmarshalText(b []byte) error {
 		*k = Key(b[0])
 		return nil
 	default:
-		var c rune
-		if n, err := fmt.Sscanf(string(b), "%q", &c); err != nil || n != 1 || c > 0xff {
+		s, err := strconv.Unquote(string(b))
+		r := []rune(s)
+		if err != nil || b[0] != '\'' || len(r) != 1 || r[0] > 0xff {
 			return fmt.Errorf("sysrq: %q is not a key", b)
 		}
-		*k = Key(c)
+		*k = Key(r[0])
 		return nil
 	}
 }

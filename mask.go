@@ -97,8 +97,8 @@ func (m Mask) With(c Command) Mask {
 		return m
 	case c.Mask == 0 && c.Completion.Kind != CompletesHelp:
 		return MaskAll
-	case m|c.Mask == MaskAll: // can not be: bit 0 is no command's
-		return MaskAll
+	case m|c.Mask == 0: // HELP: any bit will do, and this one is harmless
+		return MaskLog
 	default:
 		return m | c.Mask
 	}
@@ -111,11 +111,14 @@ var ErrMask = errors.New("not a value of kernel.sysrq")
 // with 0x, octal with a leading 0, a sign, and only the first word. Values
 // outside a signed 32-bit integer are an error, as they are there (EINVAL).
 func ParseMask(s string) (Mask, error) {
-	f := strings.Fields(s)
-	if len(f) == 0 {
+	w := strings.TrimLeft(s, " \t\n\v\f\r")
+	if i := strings.IndexAny(w, " \t\n"); i >= 0 {
+		w = w[:i]
+	}
+	if w == "" {
 		return 0, fmt.Errorf("%w: it is empty", ErrMask)
 	}
-	w, base, sign := f[0], 10, ""
+	base, sign := 10, ""
 	if w[0] == '-' {
 		w, sign = w[1:], "-"
 	}

@@ -12,10 +12,7 @@ const (
 	rebootDeadline  = 180 * time.Second // firmware of real servers is slow
 )
 
-const (
-	srcSysrq = "drivers/tty/sysrq.c, 6.1, 6.12, 7.2"
-	newKeys  = "5.10" // the release whose table has upper-case slots
-)
+const srcSysrq = "drivers/tty/sysrq.c, 6.1, 6.12, 7.2"
 
 // table is ordered by slot. Every line was compared with the trees and with the
 // HELP line of booted kernels; sources_test.go and the lab hold it to that.
@@ -25,7 +22,7 @@ var table = append(loglevels(), []Command{
 		Effect:     "resets the machine at once, without syncing or unmounting",
 		Loses:      "everything that is not on the disk yet",
 		Completion: Completion{Kind: CompletesReboot, Deadline: rebootDeadline},
-		Source:     srcSysrq,
+		Source:     srcSysrq + "; arch/alpha/kernel/setup.c, 6.1, 6.12, 7.2: with an SRM console it halts instead",
 	},
 	{
 		Key: 'c', Name: "crash", Action: "Trigger a crash", Mask: MaskDump, Danger: Crash,
@@ -142,7 +139,7 @@ var table = append(loglevels(), []Command{
 		Loses:    "everything that is not on the disk yet",
 		Deferred: true,
 		Completion: Completion{
-			Kind: CompletesLine, Lines: []string{"reboot: Power down", "Power down.", "reboot: System halted"},
+			Kind: CompletesLine, Lines: []string{"reboot: Power down", "Power down."},
 			Level: 0, Deadline: 60 * time.Second,
 		},
 		Source: "kernel/power/poweroff.c, 6.1, 6.12, 7.2",
@@ -206,12 +203,13 @@ var table = append(loglevels(), []Command{
 		Source:     "drivers/gpu/drm/drm_fb_helper.c, 6.1, 6.12; drivers/gpu/drm/drm_client_sysrq.c, 7.2",
 	},
 	{
-		// Documentation still lists it; no tree that was read has it.
+		// Documentation still lists it; no tree that was read has it. The release
+		// that dropped it was not looked up: it was gone by 6.1.
 		Key: 'v', Name: "etm-buffer-dump", Action: "etm", Danger: Observe,
 		Effect: "prints the embedded trace macrocell's buffer",
 		Arch:   []string{"arm"}, Until: "6.1", Config: "the old ETM driver",
 		Completion: Completion{Kind: CompletesDump, Level: 6, Deadline: dumpDeadline},
-		Source:     "Documentation/admin-guide/sysrq.rst, 6.1; the driver is gone from the trees read",
+		Source:     "arch/arm/kernel/etm.c of 3.x and 4.x; gone from 6.1, 6.12 and 7.2",
 	},
 	{
 		Key: 'w', Name: "show-blocked-tasks", Action: "Show Blocked State", Mask: MaskDump, Danger: Observe,
@@ -272,7 +270,7 @@ var table = append(loglevels(), []Command{
 		Effect: "writes sched_ext's state to the tracepoint sched_ext_dump, not to the log",
 		Since:  "6.12", Config: "SCHED_CLASS_EXT",
 		Completion: Completion{Kind: CompletesUnseen, Deadline: defaultDeadline},
-		Source:     "kernel/sched/ext.c, 6.12, 7.2",
+		Source:     "kernel/sched/ext.c, 6.12; kernel/sched/ext/ext.c, 7.2",
 	},
 	{
 		// It prints old headers again: see rescue for why none of them counts.
@@ -295,7 +293,7 @@ var table = append(loglevels(), []Command{
 			},
 			Level: 6, Deadline: defaultDeadline,
 		},
-		Source: "kernel/sched/ext.c, 6.12, 7.2",
+		Source: "kernel/sched/ext.c, 6.12; kernel/sched/ext/ext.c, 7.2",
 	},
 }...)
 

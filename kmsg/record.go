@@ -34,18 +34,21 @@ type Record struct {
 	// Continues marks a record that the kernel flagged as the continuation of
 	// a line. Some complete lines are flagged so as well.
 	Continues bool
-	// Torn marks a line whose beginning or end is missing.
+	// Torn marks a line whose beginning or end is missing, as far as its source
+	// shows that.
 	Torn bool
 	// Kernel is false for a console line without any mark of the kernel's: a
 	// login prompt, a program's output. On kernels that print no times it is
-	// false for all lines.
+	// false for all lines. It is no proof: a program that may write to the
+	// console can write a mark as well.
 	Kernel bool
 
 	// Text is the line, without its newline, with escapes undone. It may hold
-	// newlines of its own.
+	// newlines of its own, and whatever else was printed: make it harmless
+	// before a terminal sees it.
 	Text []byte
 	// Dict is what came behind it as " KEY=VALUE" lines, escapes undone, each
-	// "KEY=VALUE\n".
+	// "KEY=VALUE\n". Only a newline in a value stays escaped, as \x0a.
 	Dict []byte
 }
 

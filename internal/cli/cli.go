@@ -191,3 +191,11 @@ TARGET is a URL; without one it is this machine.`,
 	_ = root.RegisterFlagCompletionFunc("target", p.completeTargets)
 	return root
 }
+
+// Command is the whole tree of commands, for what is made from their help.
+func Command(registry *transport.Registry) *cobra.Command {
+	root := (&program{registry: registry, isTerminal: func(any) bool { return false }}).rootCommand()
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}

@@ -1,0 +1,242 @@
+package guest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// helper is the program again, as an ordinary process that makes trouble. It
+// returns an exit status.
+func helper(name string, args []string) int {
+	// The first thread is the one that carries the process's number and name.
+	runtime.LockOSThread()
+	number := func(i int) int {
+		if i >= len(args) {
+			return 0
+		}
+		n, _ := strconv.Atoi(args[i])
+		return n
+	}
+	var err error
+	switch name {
+	case "lab-serve":
+		err = serveAlone()
+	case "lab-hang":
+		err = hangWriting(args[0])
+	case "lab-vfork":
+		err = hangVfork()
+	case "lab-squeeze":
+		err = holdMemory(number(0))
+	case "lab-spin":
+		err = useCPU(number(0))
+	default:
+		err = errors.New("unknown helper")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, name+":", err)
+		return 1
+	}
+	return 0
+}
+
+// startHelper runs this program under a name that dumps will show.
+func (g *guest) startHelper(name string, args []string, quiet bool) (pid int, err error) {
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer read.Close()
+	_, pid, err = g.procs.start(filepath.Join(BinDir, "lab-"+name),
+		append([]string{"/init", "lab-" + name}, args...), &os.ProcAttr{
+			Env:   environment(),
+			Files: []*os.File{null, write, write},
+			Sys:   &syscall.SysProcAttr{Setsid: true},
+		})
+	write.Close()
+	if err != nil || quiet {
+		return pid, err
+	}
+	// It says ok when it is where it should be, or what is wrong.
+	word := make([]byte, 200)
+	n, err := read.Read(word)
+	if n > 0 && string(word[:n]) == "ok" {
+		return pid, nil
+	}
+	if err == nil || err == io.EOF {
+		err = fmt.Errorf("lab-%s: %s", name, strings.TrimSpace(string(word[:n])))
+	}
+	return pid, err
+}
+
+func (g *guest) hang(h Hang) (pids []int, err error) {
+	name, args := "vfork", []string(nil)
+	for i := range h.Tasks {
+		if h.Path != "" {
+			name, args = "hang", []string{filepath.Join(h.Path, fmt.Sprintf("stuck%d", i))}
+		}
+		pid, err := g.startHelper(name, args, true)
+		if err != nil {
+			return pids, err
+		}
+		pids = append(pids, pid)
+	}
+	for range 500 {
+		stuck := 0
+		for _, pid := range pids {
+			if letter(pid) == "D" {
+				stuck++
+			}
+		}
+		if stuck == len(pids) {
+			return pids, nil
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return pids, errors.New("not all tasks are stuck")
+}
+
+// hangWriting blocks for as long as the file system is frozen.
+func hangWriting(path string) error {
+	return os.WriteFile(path, []byte("stuck"), 0o644)
+}
+
+// hangVfork waits for a child that shares nothing but never lets go.
+func hangVfork() error {
+	signal.Ignore()
+	flags := uintptr(unix.CLONE_VFORK) | uintptr(unix.SIGCHLD)
+	first, second := flags, uintptr(0)
+	if runtime.GOARCH == "s390x" { // takes the stack first
+		first, second = 0, flags
+	}
+	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, first, second, 0, 0, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	for pid == 0 { // the child: one thread, no runtime
+		syscall.RawSyscall6(unix.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+	}
+	return nil
+}
+
+func (g *guest) squeeze(s Squeeze) ([]int, error) {
+	if s.MiB == 0 {
+		s.MiB = int(meminfo("MemFree")>>20) - s.LeaveMiB
+	}
+	if s.MiB <= 0 {
+		return nil, errors.New("no memory left to take")
+	}
+	pid, err := g.startHelper("squeeze", []string{strconv.Itoa(s.MiB)}, false)
+	if err != nil {
+		return nil, err
+	}
+	if !s.Killable {
+		err = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("-1000"), 0)
+	}
+	return []int{pid}, err
+}
+
+// holdMemory takes and locks memory until it is killed.
+func holdMemory(mib int) error {
+	_, err := unix.Mmap(-1, 0, mib<<20, unix.PROT_READ|unix.PROT_WRITE,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_LOCKED|unix.MAP_POPULATE)
+	if err != nil {
+		return fmt.Errorf("take %d MiB: %w", mib, err)
+	}
+	return ready()
+}
+
+func (g *guest) spin(s Spin) (pids []int, err error) {
+	for range s.Tasks {
+		pid, err := g.startHelper("spin", []string{strconv.Itoa(s.FIFO)}, false)
+		if err != nil {
+			return pids, err
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+// useCPU says that it is ready before it takes the CPU from whoever listens.
+func useCPU(fifo int) error {
+	_, _ = os.Stdout.WriteString("ok")
+	if fifo > 0 {
+		err := unix.SchedSetAttr(0, &unix.SchedAttr{
+			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: uint32(fifo),
+		}, 0)
+		if err != nil {
+			return err
+		}
+	}
+	for {
+	}
+}
+
+func ready() error {
+	_, err := os.Stdout.WriteString("ok")
+	for err == nil {
+		_ = unix.Pause()
+	}
+	return err
+}
+
+// serveAlone answers on the control channel while another program is init.
+func serveAlone() error {
+	g := &guest{boot: thisBoot()}
+	go g.procs.reap()
+	if err := g.readPlan(); err != nil {
+		return err
+	}
+	return g.serve()
+}
+
+func waitForChild() {
+	ch := make(chan os.Signal, 1)
+	signal.Notify(ch, unix.SIGCHLD)
+	defer signal.Stop(ch)
+	select {
+	case <-ch:
+	case <-time.After(100 * time.Millisecond): // it came before we listened
+	}
+}
+
+// letter is a process's state.
+func letter(pid int) string {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, ok := strings.Cut(string(stat), ") ")
+	if !ok || after == "" {
+		return ""
+	}
+	return after[:1]
+}
+
+func state() *State {
+	s := &State{Uptime: uptime(), Unsaved: unsaved(), Free: meminfo("MemFree"), Tasks: map[string]int{}}
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == 1 {
+			continue
+		}
+		// Kernel threads have no command line.
+		if line, _ := os.ReadFile("/proc/" + e.Name() + "/cmdline"); len(line) > 0 {
+			s.Tasks[letter(pid)]++
+		}
+	}
+	return s
+}
