@@ -108,7 +108,8 @@ type run struct {
 	// back on what comes up after it.
 	gone bool
 	console
-	current int // index of the step
+	current int      // index of the step
+	story   []string // what became of the steps before it
 }
 
 func (r *run) all() {
@@ -139,6 +140,9 @@ func (r *run) prepare() {
 			r.warn(err.Error())
 		}
 	}
+	if r.marker == nil && r.opts.Reason != "" {
+		r.note("the reason can not be left on the machine: this path writes nothing into its log")
+	}
 	if r.marker != nil && (r.opts.Reason != "" || sysrq.DangerOf(r.steps) >= sysrq.Stop) {
 		names := make([]string, len(r.steps))
 		for i, st := range r.steps {
@@ -165,6 +169,7 @@ func (r *run) step(st sysrq.Step) sysrq.Outcome {
 	if v, ok := r.forbidden(st.Command); ok { // the raise can have shown it
 		return r.finish(v, nil, 0)
 	}
+	r.lastWords(st.Command)
 	a := r.attempt(st)
 	v := a.wait()
 	if v.outcome == sysrq.Done && a.j.header || v.outcome == sysrq.Accepted {
@@ -195,11 +200,31 @@ type verdict struct {
 	err     error
 }
 
+// lastWords leaves the run's story on the machine's console before a key that
+// ends the machine, and with it the path that would have told.
+func (r *run) lastWords(c sysrq.Command) {
+	l, ok := r.t.(transport.LastWorder)
+	if !ok || c.Danger < sysrq.Reboot {
+		return
+	}
+	text := "sysrq[rescue]: " + c.Name + " now"
+	if len(r.story) > 0 {
+		text += "; before: " + strings.Join(r.story, ", ")
+	}
+	if r.opts.Reason != "" {
+		text += "; reason: " + r.opts.Reason
+	}
+	if err := l.LastWords(text); err != nil {
+		r.note("no last words could be left in the kernel's log: " + err.Error())
+	}
+}
+
 func (r *run) finish(v verdict, kept []sysrq.Evidence, took time.Duration) sysrq.Outcome {
 	r.event(sysrq.Event{
 		Type: sysrq.EventOutcome, Outcome: v.outcome, Text: v.text,
 		Evidence: kept, Took: took, Err: v.err,
 	})
+	r.story = append(r.story, fmt.Sprintf("%s %s in %s", r.steps[r.current].Command.Name, v.outcome, took.Round(time.Millisecond)))
 	return v.outcome
 }
 

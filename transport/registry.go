@@ -74,11 +74,9 @@ func (r *Registry) Parse(target string) (Target, error) {
 	}
 	u, err := url.Parse(s)
 	if err != nil {
-		var ue *url.Error
-		if errors.As(err, &ue) {
-			err = ue.Err // the rest repeats the URL, secrets and all
-		}
-		return Target{}, fmt.Errorf("%w: %q: %w", ErrTarget, redactText(target), err)
+		// What net/url has to say repeats parts of the URL, and with a slip of
+		// the finger a password is among them.
+		return Target{}, fmt.Errorf("%w: %q can not be read as a URL: a port is a number, and %% begins an escape", ErrTarget, redactText(target))
 	}
 	f := r.find(u.Scheme)
 	if f == nil {

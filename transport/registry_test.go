@@ -58,11 +58,11 @@ func TestParseErrors(t *testing.T) {
 		"ssh://me:hunter2@bad":       "a bad host",
 		"ssh://bad?secret=hunter2":   "a bad host",
 		"ssh://me:hunter2@host:%zz":  "invalid",
-		"ssh://me:hunter2@host:x":    "invalid port",
+		"ssh://me:hunter2@host:x":    "can not be read as a URL",
 		"me:hunter2@host":            "",
-		"://hunter2@":                "missing protocol",
+		"://hunter2@":                "can not be read as a URL",
 		"nope:x?password=hunter2":    "no such way",
-		"ssh://host?pin=hunter2\x7f": "invalid control character",
+		"ssh://host?pin=hunter2\x7f": "can not be read as a URL",
 	} {
 		target, err := r.Parse(in)
 		if err == nil && want == "" {

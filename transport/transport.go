@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/sysrq/sysrq"
 	"github.com/sysrq/sysrq/kmsg"
@@ -95,6 +96,13 @@ type Marker interface {
 	Mark(text string) error
 }
 
+// LastWorder is implemented by transports that can leave word on the machine's
+// console, whatever its log level, just before a key that ends the machine.
+type LastWorder interface {
+	// LastWords writes one line, and waits for nothing but the write itself.
+	LastWords(text string) error
+}
+
 // Doer is implemented by transports that do some commands better than the
 // kernel's own handler would: locally, e and i must not kill their sender, and
 // s and u can say which file system is stuck.
@@ -157,7 +165,7 @@ func NewOpError(op, target string, err error) error {
 }
 
 func (e *OpError) Error() string {
-	return fmt.Sprintf("%s %s: %v", e.Op, e.Target, e.Err)
+	return fmt.Sprintf("%s %s: %v", e.Op, strings.TrimSuffix(e.Target, ":"), e.Err)
 }
 
 // Unwrap gives the cause.

@@ -33,6 +33,7 @@ const (
 	exitTimeout     = 5
 	exitSent        = 6
 	exitInterrupted = 130
+	exitPipe        = 141 // as if SIGPIPE had ended us: our reader has enough
 )
 
 // statusError is an error that knows its exit status and the next thing to
@@ -61,8 +62,8 @@ type program struct {
 	// terminal questions go here when stdin and stderr are one.
 	isTerminal func(any) bool
 
-	target string
-	json   bool
+	targets []string // -t; one, so far
+	json    bool
 }
 
 // Main runs the program with args (without its own name) and returns its exit
@@ -79,9 +80,12 @@ func Main(args []string, registry *transport.Registry) int {
 }
 
 func (p *program) main(args []string) int {
+	// A reader that leaves must not end a rescue in the middle, as SIGPIPE
+	// would: the write fails, and that is that.
+	signal.Ignore(syscall.SIGPIPE)
 	// The first Ctrl-C ends a run in an orderly way, and is handed back, so
 	// that a second one ends the program whatever it is doing.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer stop()
 	context.AfterFunc(ctx, stop)
 
@@ -113,6 +117,7 @@ func (p *program) status(err error) int {
 	case errors.Is(err, syscall.EPIPE):
 		// Whoever read our output has enough of it. That is no failure of
 		// ours, and nobody is there to be told.
+		return exitPipe
 	case p.json:
 		printJSONError(p.stderr, status, err, hint)
 	default:
@@ -180,7 +185,7 @@ TARGET is a URL; without one it is this machine.`,
 			return p.run(cmd.Context(), args, opts)
 		},
 	}
-	root.PersistentFlags().StringVarP(&p.target, "target", "t", "local:", "the machine: a `URL` (sysrq help targets)")
+	root.PersistentFlags().StringArrayVarP(&p.targets, "target", "t", nil, "the machine, as a `URL`: see sysrq targets (default local:)")
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print one JSON object a line")
 	opts.addFlags(root.Flags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

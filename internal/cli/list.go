@@ -198,8 +198,15 @@ func (p *program) printList(inv inventory) error {
 		}
 		w.printf("%-4s%-31s%-8s%-9s%-9s%s\n", keyLabel(c), c.Name, c.Danger, "yes", may, may)
 	}
-	if inv.hasMask && inv.items != nil {
-		w.printf("\nkeyboard and serial line ask the mask; %s does not\n", "the trigger file")
+	w.printf("\nthe keyboard and the serial line ask the mask, the trigger file does not\n\nsequences:\n")
+	known := sysrq.Sequences()
+	if own, err := loadSequences(); err == nil {
+		known = append(known, own...)
+	} else {
+		p.errorf("%v", err)
+	}
+	for _, s := range known {
+		w.printf("    %-12s%s\n", s.Name, s.Summary)
 	}
 	return w.err
 }

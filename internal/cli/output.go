@@ -22,9 +22,70 @@ type printer interface {
 
 func (p *program) printer(opts runOptions) printer {
 	if p.json {
-		return &jsonPrinter{enc: json.NewEncoder(p.stdout)}
+		return newAside(&jsonPrinter{enc: json.NewEncoder(p.stdout)})
 	}
-	return newTextPrinter(p, opts.verbose)
+	return newAside(newTextPrinter(p, opts.verbose))
+}
+
+// aside prints in a goroutine of its own: a terminal that is stopped, a pager
+// that is not scrolled or a dead ssh session must not hold up a rescue.
+type aside struct {
+	to    printer
+	mu    sync.Mutex
+	queue []sysrq.Event
+	ready chan struct{}
+	ended chan struct{}
+	over  bool
+}
+
+func newAside(to printer) *aside {
+	a := &aside{to: to, ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	go a.run()
+	return a
+}
+
+func (a *aside) event(ev sysrq.Event) {
+	a.mu.Lock()
+	a.queue = append(a.queue, ev)
+	a.mu.Unlock()
+	select {
+	case a.ready <- struct{}{}:
+	default:
+	}
+}
+
+func (a *aside) run() {
+	defer close(a.ended)
+	for range a.ready {
+		for {
+			a.mu.Lock()
+			queue, over := a.queue, a.over
+			a.queue = nil
+			a.mu.Unlock()
+			for _, ev := range queue {
+				a.to.event(ev)
+			}
+			if len(queue) == 0 {
+				if over {
+					a.to.close()
+					return
+				}
+				break
+			}
+		}
+	}
+}
+
+// close waits until everything was printed.
+func (a *aside) close() {
+	a.mu.Lock()
+	a.over = true
+	a.mu.Unlock()
+	select {
+	case a.ready <- struct{}{}:
+	default:
+	}
+	<-a.ended
 }
 
 type jsonPrinter struct{ enc *json.Encoder }

@@ -52,7 +52,7 @@ func (o *runOptions) validate() error {
 }
 
 // run is `sysrq STEP...`. Everything is validated before anything is opened,
-// and opened before anything is asked or sent.
+// and opened before anybody is asked and anything is sent.
 func (p *program) run(ctx context.Context, words []string, opts runOptions) error {
 	if err := opts.validate(); err != nil {
 		return err
@@ -71,17 +71,17 @@ func (p *program) run(ctx context.Context, words []string, opts runOptions) erro
 	if opts.dryRun {
 		return p.dryRun(target, steps, opts)
 	}
-	if err := p.mayGoOn(target, steps, opts); err != nil {
-		return err
-	}
 	t, err := target.Open(ctx)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
+	// Asked last, so that nobody says yes to what can not be done.
+	if err := p.mayGoOn(target, steps, opts); err != nil {
+		return err
+	}
 
 	out := p.printer(opts)
-	defer out.close()
 	var outcomes []sysrq.Outcome
 	for ev := range rescue.Run(ctx, t, steps, rescue.Options{
 		Timeout: opts.timeout, Reason: opts.reason,
@@ -92,7 +92,13 @@ func (p *program) run(ctx context.Context, words []string, opts runOptions) erro
 			outcomes = append(outcomes, ev.Outcome)
 		}
 	}
+	// The machine first: what is frozen there must not wait for whoever reads
+	// our output.
+	closed := t.Close()
 	out.close()
+	if closed != nil {
+		p.errorf("%v", closed)
+	}
 	status := exitStatus(outcomes, opts.strict)
 	if len(outcomes) < len(steps) {
 		left := steps[len(outcomes):]
@@ -116,9 +122,17 @@ func names(steps []sysrq.Step) string {
 }
 
 func (p *program) parseTarget() (transport.Target, error) {
-	t, err := p.registry.Parse(p.target)
+	word := "local:"
+	switch len(p.targets) {
+	case 0:
+	case 1:
+		word = p.targets[0]
+	default:
+		return transport.Target{}, usagef("run it once for each", "%d targets were given, and one run reaches one machine", len(p.targets))
+	}
+	t, err := p.registry.Parse(word)
 	if err != nil {
-		return t, &statusError{exitUsage, err, "see: sysrq help targets"}
+		return t, &statusError{exitUsage, err, "see: sysrq targets"}
 	}
 	return t, nil
 }
@@ -166,11 +180,11 @@ func (p *program) mayGoOn(target transport.Target, steps []sysrq.Step, opts runO
 	if opts.yes || !sysrq.DangerOf(steps).Asks() {
 		return nil
 	}
-	question := fmt.Sprintf("On %s this %s.", where(target), loss(steps))
 	if p.json || !p.isTerminal(p.stdin) || !p.isTerminal(p.stderr) {
-		return usagef("nothing was sent; to go on, add --yes; to see what it would do, --dry-run", "%s", strings.TrimSuffix(question, "."))
+		return usagef("to go on, add --yes; to see what it would do, --dry-run",
+			"nothing was sent, since nobody can be asked here: on %s this %s", where(target), loss(steps))
 	}
-	fmt.Fprintf(p.stderr, "%s Go on? [y/N] ", question)
+	fmt.Fprintf(p.stderr, "On %s this %s. Go on? [y/N] ", where(target), loss(steps))
 	answer, err := bufio.NewReader(p.stdin).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err

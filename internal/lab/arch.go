@@ -46,9 +46,10 @@ var machines = map[string]machine{
 	"s390x": {
 		goarch: "s390x", debian: "s390x", flavour: "s390x",
 		qemu: "qemu-system-s390x", install: "qemu-system-misc",
-		args:    []string{"-M", "s390-ccw-virtio", "-cpu", "max"},
-		console: "sclp_line0",
-		serial:  []string{"-device", "sclplmconsole,chardev=console"},
+		args: []string{"-M", "s390-ccw-virtio", "-cpu", "max"},
+		// This console says every line twice, and cuts some.
+		console: "ttysclp0",
+		serial:  []string{"-device", "sclpconsole,chardev=console"},
 	},
 	"mips64le": {
 		goarch: "mips64le", debian: "mips64el", flavour: "5kc-malta",

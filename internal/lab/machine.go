@@ -54,8 +54,8 @@ type Machine struct {
 	qmp     *qmp.Monitor  // nil for UML
 	proc    *process
 	stderr  *output
-	remove  func() error
-	seen    int // boots that WaitBoot has returned
+	tidier  *tidier // nil once closed
+	seen    int     // boots that WaitBoot has returned
 	next    atomic.Int64
 }
 
@@ -75,7 +75,7 @@ func Start(ctx context.Context, c Config) (_ *Machine, err error) {
 		return nil, err
 	}
 	m := &Machine{config: c, arch: arch, dir: dir, console: newTranscript(), stderr: &output{}}
-	if m.remove, err = tidy(dir); err != nil {
+	if m.tidier, err = newTidier(dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	defer func() {
@@ -193,6 +193,7 @@ func (m *Machine) launch(cmd *exec.Cmd) error {
 		read.Close()
 		return err
 	}
+	m.tidier.watch(m.proc.cmd.Process.Pid)
 	go func() {
 		defer read.Close()
 		m.console.follow(read)
@@ -388,11 +389,12 @@ func (m *Machine) Quit(ctx context.Context) error {
 // Close ends the machine and removes everything that it had. It may be called
 // more than once.
 func (m *Machine) Close() error {
-	if m.remove == nil {
+	if m.tidier == nil {
 		return nil
 	}
 	if m.proc != nil {
 		m.proc.kill()
+		m.tidier.watch(0)
 	}
 	if m.qmp != nil {
 		_ = m.qmp.Close()
@@ -400,8 +402,8 @@ func (m *Machine) Close() error {
 	if m.talk != nil {
 		m.talk.close()
 	}
-	err := m.remove()
-	m.remove = nil
+	err := m.tidier.finish()
+	m.tidier = nil
 	return err
 }
 

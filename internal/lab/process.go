@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"os/exec"
 	"runtime"
-	"strings"
+	"strconv"
 	"syscall"
 )
 
@@ -48,26 +50,47 @@ func (p *process) kill() {
 	}
 }
 
-// tidy watches from outside: when this process dies without a word, a shell
-// that is deaf to everything else removes dir. The returned function removes
-// it in order.
-func tidy(dir string) (func() error, error) {
-	cmd := exec.Command("/bin/sh", "-c", `trap "" INT TERM HUP QUIT; read -r _; exec rm -rf -- "$1"`, "sysrq-lab-tidy", dir)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	pipe, err := cmd.StdinPipe()
-	if err != nil {
+// tidier watches a lab from outside. When the lab dies without a word, it ends
+// what is left of the emulator, whose helper processes the kernel does not
+// end, and removes the machine's directory. It is a shell that is deaf to
+// everything but the end of its input.
+type tidier struct {
+	cmd  *exec.Cmd
+	pipe io.WriteCloser
+	out  bytes.Buffer
+}
+
+const tidying = `trap "" INT TERM HUP QUIT
+group=
+while read -r line; do group=$line; done
+[ -z "$group" ] || kill -s KILL -- "-$group" 2>/dev/null
+exec rm -rf -- "$1"`
+
+func newTidier(dir string) (*tidier, error) {
+	t := &tidier{cmd: exec.Command("/bin/sh", "-c", tidying, "sysrq-lab-tidier", dir)}
+	t.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	t.cmd.Stderr = &t.out
+	var err error
+	if t.pipe, err = t.cmd.StdinPipe(); err != nil {
 		return nil, err
 	}
-	var out strings.Builder
-	cmd.Stderr = &out
-	if err := cmd.Start(); err != nil {
-		return nil, err
+	return t, t.cmd.Start()
+}
+
+// watch names the process group that must not remain; 0 for none.
+func (t *tidier) watch(group int) {
+	name := ""
+	if group != 0 {
+		name = strconv.Itoa(group)
 	}
-	return func() error {
-		_ = pipe.Close()
-		if err := cmd.Wait(); err != nil {
-			return fmt.Errorf("remove %s: %w: %s", dir, err, out.String())
-		}
-		return nil
-	}, nil
+	_, _ = io.WriteString(t.pipe, name+"\n")
+}
+
+// finish has everything removed now.
+func (t *tidier) finish() error {
+	_ = t.pipe.Close()
+	if err := t.cmd.Wait(); err != nil {
+		return fmt.Errorf("tidy up: %w: %s", err, lastLine(t.out.String()))
+	}
+	return nil
 }

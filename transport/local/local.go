@@ -60,7 +60,19 @@ func Factory() transport.Factory {
 		Validate: validate,
 		Sends: func(u *url.URL, k sysrq.Key) string {
 			proc := cmp.Or(u.Query().Get("proc"), defaultProc)
-			return fmt.Sprintf("'%s' to %s/sysrq-trigger", k, proc)
+			key := fmt.Sprintf("'%s' to %s/sysrq-trigger", k, proc)
+			switch {
+			case proc != defaultProc:
+			case k == 'e':
+				return "SIGTERM to every process but init and this one: kill(-1, SIGTERM)"
+			case k == 'i':
+				return "SIGKILL to every process but init and this one: kill(-1, SIGKILL)"
+			case k == 's':
+				key += ", and beside it syncfs(2) for each file system"
+			case k == 'u':
+				key += ", and mount(2) for what that leaves read-write"
+			}
+			return key
 		},
 		Open: func(_ context.Context, u *url.URL) (transport.Transport, error) {
 			q := u.Query()

@@ -271,7 +271,7 @@ func TestTargets(t *testing.T) {
 		"qmp":                                  "socket is missing",
 		"qmp:?console=/run/vm.serial":          "socket is missing",
 		"qmp://host":                           "not host:port",
-		"qmp://host:http":                      "invalid port",
+		"qmp://host:http":                      "can not be read as a URL",
 		"qmp://host:0":                         "not a port",
 		"qmp://host:4444/run/vm.qmp":           "a host and a socket",
 		"qmp://root:hunter2@host:4444":         "no users",
