@@ -57,7 +57,7 @@ func TestParseErrors(t *testing.T) {
 		"ssh://bad":                  "a bad host; a good one: ssh://host",
 		"ssh://me:hunter2@bad":       "a bad host",
 		"ssh://bad?secret=hunter2":   "a bad host",
-		"ssh://me:hunter2@host:%zz":  "invalid",
+		"ssh://me:hunter2@host:%zz":  "can not be read as a URL",
 		"ssh://me:hunter2@host:x":    "can not be read as a URL",
 		"me:hunter2@host":            "",
 		"://hunter2@":                "can not be read as a URL",

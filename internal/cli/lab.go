@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -105,11 +107,11 @@ func (p *program) drill(ctx context.Context, c drill.Config, blind bool, pause t
 		}{"drill", proof, pointerIf(blind, &byHand)})
 	} else {
 		t.say("")
-		t.say("by proof   %6s  %s", short(proof.Took.Round(100*time.Millisecond)), proof.Sentence())
+		t.result("by proof", proof)
 		if blind {
-			t.say("by hand    %6s  %s", short(byHand.Took.Round(100*time.Millisecond)), byHand.Sentence())
+			t.result("by hand", byHand)
 		}
-		t.say("(%s in all)", short(time.Since(began).Round(time.Second)))
+		t.say("%s in all", short(time.Since(began).Round(time.Second)))
 	}
 	if !proof.OK() {
 		return errors.New("the rescue by proof lost something: that is a defect of sysrq; please report the output above")
@@ -178,6 +180,18 @@ func (t *teller) Waiting(what string) {
 
 func (t *teller) Told(what string) { t.say("%s", what) }
 
+func (t *teller) result(how string, r drill.Report) {
+	text := fmt.Sprintf("%-9s %7s  %s", how+":", short(r.Took.Round(100*time.Millisecond)), r.Sentence())
+	if r.OK() {
+		text = t.style.outcome(sysrq.Done, text)
+	} else {
+		text = t.style.outcome(sysrq.Failed, text)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fmt.Fprintln(t.out, text)
+}
+
 func (t *teller) say(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -192,13 +206,62 @@ func (t *teller) say(format string, args ...any) {
 }
 
 // Run runs the program on the same terminal, so that what is seen is what it
-// looks like.
-func (t *teller) Run(cmd *exec.Cmd) error {
+// looks like. A dump goes through a filter.
+func (t *teller) Run(cmd *exec.Cmd, headings []string) error {
 	shown := append([]string{"sysrq"}, cmd.Args[1:]...)
-	t.say("%s", t.style.bold("$ "+strings.Join(shown, " ")))
+	for i, a := range shown {
+		if strings.ContainsAny(a, "?&*") {
+			shown[i] = "'" + a + "'"
+		}
+	}
+	t.say("")
+	t.mu.Lock()
+	fmt.Fprintln(t.out, t.style.bold("$ "+strings.Join(shown, " ")))
+	t.mu.Unlock()
 	cmd.Stdout, cmd.Stderr = t.p.stdout, t.p.stderr
+	if headings != nil && !t.p.json {
+		f := &filter{to: t.p.stdout, headings: headings}
+		defer f.close()
+		cmd.Stdout = f
+	}
 	return cmd.Run()
 }
+
+// filter passes a dump's headings on, and counts the rest.
+type filter struct {
+	to       io.Writer
+	headings []string
+	part     []byte
+	hidden   int
+}
+
+func (f *filter) Write(p []byte) (int, error) {
+	f.part = append(f.part, p...)
+	for {
+		line, rest, ok := bytes.Cut(f.part, []byte{'\n'})
+		if !ok {
+			return len(p), nil
+		}
+		f.part = rest
+		text := string(line)
+		_, record, stamped := strings.Cut(text, "] ")
+		if stamped && !slices.ContainsFunc(f.headings, func(h string) bool { return strings.HasPrefix(record, h) }) {
+			f.hidden++
+			continue
+		}
+		f.tell()
+		fmt.Fprintf(f.to, "%s\n", line)
+	}
+}
+
+func (f *filter) tell() {
+	if f.hidden > 0 {
+		fmt.Fprintf(f.to, "    ... %d lines more\n", f.hidden)
+		f.hidden = 0
+	}
+}
+
+func (f *filter) close() { f.tell() }
 
 func (t *teller) close() {
 	t.once.Do(func() { close(t.done) })

@@ -15,6 +15,8 @@ type Disk struct {
 	// Path is an image that exists. When it is empty, a new image is made and
 	// thrown away with the machine.
 	Path string
+	// Copy is an image of which a new one is a copy.
+	Copy string
 	// MiB is a new image's size; 0 means 1024. It takes room as it is filled.
 	MiB int
 	// Ext4 puts an empty file system with this label on a new image.

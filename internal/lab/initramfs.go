@@ -32,12 +32,9 @@ var busyboxNames = strings.Fields(`sh ash ls cat echo ps top kill killall dmesg 
 
 // initramfs writes the guest's first file system.
 func (c *Config) initramfs(ctx context.Context, m machine, plan guest.Plan, dir string, progress func(string)) (string, error) {
-	program := c.Init
-	if program == "" {
-		var err error
-		if program, err = initFor(ctx, m.goarch, dir); err != nil {
-			return "", err
-		}
+	program, err := c.program(ctx, m.goarch, dir)
+	if err != nil {
+		return "", err
 	}
 	files := append([]File{
 		{Path: "/init", From: program, Mode: 0o755},

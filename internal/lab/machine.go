@@ -37,7 +37,8 @@ type Config struct {
 	Shell   bool     // give the console a shell, which takes a busybox
 	Script  []guest.Op
 
-	// OwnRoot boots from disk 0, without an initramfs or our init.
+	// OwnRoot boots from disk 0, which is a copy of [SystemdImage], with that
+	// system's own init. The program and Files are put on it.
 	OwnRoot bool
 
 	// Progress is told what takes time; it may be nil.
@@ -86,10 +87,14 @@ func Start(ctx context.Context, c Config) (_ *Machine, err error) {
 	}()
 	plan := guest.Plan{Control: arch.control, Shell: c.Shell, Script: c.Script}
 	for i, d := range c.Disks {
-		if d.Path == "" {
-			if err := d.make(ctx, m.Disk(i)); err != nil {
-				return nil, err
-			}
+		switch {
+		case d.Copy != "":
+			err = m.copyRoot(ctx, d.Copy, i)
+		case d.Path == "":
+			err = d.make(ctx, m.Disk(i))
+		}
+		if err != nil {
+			return nil, err
 		}
 		plan.Disks = append(plan.Disks, m.serial(i))
 	}
@@ -177,6 +182,20 @@ func (m *Machine) kernelArguments() []string {
 		args = append(args, "panic=1")
 	}
 	return append(args, m.config.Append...)
+}
+
+// copyRoot copies an image, and puts the program and more files on the one
+// that will be booted from.
+func (m *Machine) copyRoot(ctx context.Context, from string, i int) error {
+	var files []File
+	if m.config.OwnRoot && i == 0 {
+		program, err := m.config.program(ctx, m.arch.goarch, m.dir)
+		if err != nil {
+			return err
+		}
+		files = append([]File{{Path: "/usr/local/bin/sysrq", From: program, Mode: 0o755}}, m.config.Files...)
+	}
+	return copyImage(ctx, from, m.Disk(i), files)
 }
 
 // launch starts the emulator with the lab's copy of the console as its

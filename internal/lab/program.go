@@ -18,6 +18,14 @@ import (
 // it in its guest.
 const Program = "github.com/sysrq/sysrq/cmd/sysrq"
 
+// program is the guest's init.
+func (c *Config) program(ctx context.Context, goarch, dir string) (string, error) {
+	if c.Init != "" {
+		return c.Init, nil
+	}
+	return initFor(ctx, goarch, dir)
+}
+
 // initFor finds a program that can be init on an architecture: this very
 // process's when it can, or one that is built.
 func initFor(ctx context.Context, goarch, dir string) (string, error) {

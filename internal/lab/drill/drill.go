@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strings"
 	"time"
 
 	"github.com/sysrq/sysrq/internal/lab"
@@ -20,8 +21,9 @@ type Teller interface {
 	Waiting(what string)
 	// Told is something that is settled.
 	Told(what string)
-	// Run runs the program, its output going wherever it shall.
-	Run(cmd *exec.Cmd) error
+	// Run runs the program, its output going wherever it shall. Of a dump only
+	// the lines that begin with one of headings need to be shown; nil is all.
+	Run(cmd *exec.Cmd, headings []string) error
 }
 
 // Config of a drill. The zero value is what `make rescue` does.
@@ -33,8 +35,6 @@ type Config struct {
 	BPS     int64 // the disk's speed; 0 means 20 MB/s
 	// Blind replaces the program by keys typed with this pause between them.
 	Blind time.Duration
-	// Steps are what the program is asked for; nil means: w reisub.
-	Steps []string
 	// Flags for the program, besides --yes and the target.
 	Flags []string
 }
@@ -84,7 +84,7 @@ func Run(ctx context.Context, c Config, t Teller) (Report, error) {
 		return r, err
 	}
 	r.Before = boot.ID
-	t.Told(fmt.Sprintf("a machine on Linux %s, boot ID %s", boot.Release, boot.ID))
+	t.Told(fmt.Sprintf("a machine on Linux %s, boot %s", boot.Release, boot.ID))
 	if err := c.wedge(ctx, m, &r, t); err != nil {
 		return r, err
 	}
@@ -104,7 +104,10 @@ func Run(ctx context.Context, c Config, t Teller) (Report, error) {
 	}
 	r.Took = time.Since(begin)
 	r.Boot = boot.ID
-	t.Told("it is up again, boot ID " + boot.ID)
+	if r.Boot == r.Before {
+		return r, fmt.Errorf("the boot ID is still %s: the machine has not rebooted", r.Boot)
+	}
+	t.Told("up again, and it is a new boot: " + boot.ID)
 	return r, c.count(ctx, m, &r, t)
 }
 
@@ -117,9 +120,6 @@ func (c Config) defaults() Config {
 	}
 	if c.BPS == 0 {
 		c.BPS = 20_000_000
-	}
-	if c.Steps == nil {
-		c.Steps = []string{"w", "reisub"}
 	}
 	return c
 }
@@ -160,16 +160,26 @@ func (c Config) wedge(ctx context.Context, m *lab.Machine, r *Report, t Teller) 
 	return nil
 }
 
-// rescue runs the program itself, from outside.
+// rescue runs the program itself, from outside: first to see who is blocked,
+// then to reboot.
 func (c Config) rescue(ctx context.Context, m *lab.Machine, t Teller) (program, err error) {
-	args := append([]string{"-t", m.Target("qmp"), "--yes"}, c.Flags...)
-	cmd := exec.CommandContext(ctx, c.Program, append(args, c.Steps...)...)
-	err = t.Run(cmd)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return err, nil
+	for _, run := range []struct {
+		words, headings []string
+	}{
+		{[]string{"w"}, []string{"task:"}},
+		{[]string{"--yes", "reisub"}, nil},
+	} {
+		args := append([]string{"-t", m.Target("qmp")}, c.Flags...)
+		err := t.Run(exec.CommandContext(ctx, c.Program, append(args, run.words...)...), run.headings)
+		var exit *exec.ExitError
+		switch {
+		case errors.As(err, &exit):
+			program = errors.Join(program, fmt.Errorf("sysrq %s: %w", strings.Join(run.words, " "), err))
+		case err != nil:
+			return nil, err
+		}
 	}
-	return nil, err
+	return program, nil
 }
 
 // typeKeys is what people do: the keys, and a pause after each.

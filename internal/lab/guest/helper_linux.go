@@ -198,10 +198,19 @@ func ready() error {
 // serveAlone answers on the control channel while another program is init.
 func serveAlone() error {
 	g := &guest{boot: thisBoot()}
+	// Two readers of one line would each get some of it: wait until init is
+	// another.
+	for {
+		if first, _ := os.ReadFile("/proc/1/cmdline"); !strings.HasPrefix(string(first), "/init\x00") {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 	go g.procs.reap()
 	if err := g.readPlan(); err != nil {
 		return err
 	}
+	g.announce()
 	return g.serve()
 }
 

@@ -79,8 +79,18 @@ func start() (*guest, error) {
 	err = errors.Join(err, linkDisks(g.plan.Disks))
 	go g.procs.reap()
 	g.boot = thisBoot()
-	g.say(fmt.Sprintf("boot %s %s %.2f", g.boot.ID, g.boot.Release, g.boot.Uptime))
+	g.announce()
 	return g, err
+}
+
+// announce says once in each boot that the guest is ready.
+func (g *guest) announce() {
+	const told = "/run/sysrq-lab-ready"
+	if _, err := os.Stat(told); err == nil {
+		return
+	}
+	_ = os.WriteFile(told, nil, 0o644)
+	g.say(fmt.Sprintf("boot %s %s %.2f", g.boot.ID, g.boot.Release, g.boot.Uptime))
 }
 
 func (g *guest) readPlan() error {
