@@ -303,7 +303,11 @@ func (p *program) practise(ctx context.Context, series string) error {
 	if _, err := m.WaitBoot(ctx); err != nil {
 		return err
 	}
+	if err := m.Mask(ctx, int(sysrq.MaskAll)); err != nil {
+		return err
+	}
 	t.say("Linux %s is up. Ctrl-] sends SysRq steps, Ctrl-] q ends it.", kernel.Release)
+	t.say("Every key is permitted here; Debian's own mask: echo 438 > /proc/sys/kernel/sysrq")
 	t.close()
 
 	console, err := net.Dial("unix", m.ConsoleSocket())

@@ -20,11 +20,15 @@ type printer interface {
 	close()
 }
 
-func (p *program) printer(opts runOptions) printer {
+func (p *program) printer(steps []sysrq.Step, opts runOptions) printer {
 	if p.json {
 		return newAside(&jsonPrinter{enc: json.NewEncoder(p.stdout)})
 	}
-	return newAside(newTextPrinter(p, opts.verbose))
+	t := newTextPrinter(p, opts.verbose)
+	for _, st := range steps {
+		t.names = max(t.names, len(st.Command.Name))
+	}
+	return newAside(t)
 }
 
 // aside prints in a goroutine of its own: a terminal that is stopped, a pager
@@ -115,6 +119,8 @@ type textPrinter struct {
 	verbose  bool
 	style    style
 
+	names int // columns of the longest name; at least minNames are used
+
 	mu       sync.Mutex
 	progress bool // whether there is a terminal to draw on
 	drawn    bool
@@ -195,17 +201,21 @@ func (t *textPrinter) event(ev sysrq.Event) {
 	case sysrq.EventNote:
 		if t.verbose {
 			t.erase()
-			fmt.Fprintf(t.err, "sysrq: %s\n", ev.Text)
+			fmt.Fprintf(t.err, "sysrq: %s\n", printable(ev.Text))
 		}
 	case sysrq.EventWarning:
 		t.erase()
-		fmt.Fprintf(t.err, "sysrq: %s %s: %s\n", ev.Key, ev.Name, ev.Text)
+		fmt.Fprintf(t.err, "sysrq: %s %s: %s\n", ev.Key, ev.Name, printable(ev.Text))
 	case sysrq.EventOutcome:
 		t.erase()
 		t.outcome(ev)
 		t.step = sysrq.Event{}
 	}
 }
+
+// minNames is how many columns a name gets, whatever the run: the same from
+// reisub and from a lone key, so that a log of several lines up.
+const minNames = 22
 
 // shows reports whether a heard line is what the step was asked for: a dump,
 // or HELP. Of all other steps the evidence is enough, which the outcome shows.
@@ -225,23 +235,23 @@ func (t *textPrinter) shows(ev sysrq.Event) bool {
 }
 
 func (t *textPrinter) outcome(ev sysrq.Event) {
-	head := fmt.Sprintf("%s  %-22s ", ev.Key, ev.Name)
+	head := fmt.Sprintf("%s  %-*s ", ev.Key, max(t.names, minNames), ev.Name)
 	tail := ""
 	if ev.Took > 0 {
 		tail = fmt.Sprintf(" %9s", short(ev.Took))
 	}
 	proof := ""
 	if n := len(ev.Evidence); n > 0 && ev.Outcome.OK() && ev.Text == "" {
-		proof = "  " + strings.TrimSpace(ev.Evidence[n-1].Text)
-		if sysrq.IsHelp(proof[2:]) || ev.Evidence[n-1].Text == t.lastLine || strings.HasPrefix(proof[2:], "sysrq[rescue]: ") {
-			proof = ""
+		last := ev.Evidence[n-1].Text
+		if !sysrq.IsHelp(last) && last != t.lastLine && !strings.HasPrefix(last, "sysrq[rescue]: ") {
+			proof = "  " + strings.Join(strings.Fields(printable(last)), " ")
 		}
 	}
 	plain := fmt.Sprintf("%-11s", ev.Outcome)
 	room := width(t.out) - len([]rune(head)) - len(plain) - len([]rune(tail))
 	fmt.Fprintf(t.out, "%s%s%s%s\n", t.style.bold(head), t.style.outcome(ev.Outcome, plain), tail, clip(proof, room))
 	if ev.Text != "" {
-		for _, l := range wrap(ev.Text, width(t.out)-3) {
+		for _, l := range wrap(printable(ev.Text), width(t.out)-3) {
 			fmt.Fprintf(t.out, "   %s\n", l)
 		}
 	}
@@ -322,6 +332,9 @@ func wrap(text string, n int) []string {
 
 // width is the terminal's, or that of a wide piece of paper.
 func width(w io.Writer) int {
+	if raw, ok := w.(*crlf); ok {
+		w = raw.w
+	}
 	if f, ok := w.(*os.File); ok {
 		if n, _, err := term.GetSize(int(f.Fd())); err == nil && n >= 40 {
 			return n
