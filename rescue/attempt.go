@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/sysrq/sysrq"
@@ -154,8 +155,8 @@ func (a *attempt) left(err error) (verdict, bool) {
 	a.delivered = true
 	a.event(sysrq.Event{Type: sysrq.EventSent})
 	if !a.hears() {
-		if a.earDead != nil {
-			return a.end(verdict{sysrq.Sent, "delivered; nothing can be heard any more: " + a.earDead.Error(), nil})
+		if a.earDead != nil { // what was heard before still counts
+			return a.deafened()
 		}
 		return a.end(verdict{sysrq.Sent, "delivered; nothing can be heard on this path", nil})
 	}
@@ -437,6 +438,9 @@ func (a *attempt) ask(ctx context.Context) {
 // deafened judges the end of hearing while the step was under way.
 func (a *attempt) deafened() (verdict, bool) {
 	why := a.earDead.Error()
+	if errors.Is(a.earDead, io.EOF) {
+		why = "the console was closed at the far end"
+	}
 	switch {
 	case a.done != nil || a.triggered != nil:
 		return verdict{}, false // the delivery's own end will tell

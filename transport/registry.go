@@ -20,6 +20,9 @@ type Factory struct {
 	Validate func(u *url.URL) error
 	// Sends says in words how a key is delivered: "'s' to /proc/sysrq-trigger".
 	Sends func(u *url.URL, k sysrq.Key) string
+	// Awaits says in words what proves key k, where that is not what the kernel
+	// prints; empty for what is. It may be nil.
+	Awaits func(u *url.URL, k sysrq.Key) string
 	// Open opens the path. The URL has passed Validate.
 	Open func(ctx context.Context, u *url.URL) (Transport, error)
 }
@@ -168,3 +171,12 @@ func (t Target) Arch() string { return t.u.Query().Get("arch") }
 
 // Sends says in words how key k would be delivered.
 func (t Target) Sends(k sysrq.Key) string { return t.f.Sends(t.u, k) }
+
+// Awaits says in words what proves key k, or is empty where that is what the
+// kernel prints.
+func (t Target) Awaits(k sysrq.Key) string {
+	if t.f.Awaits == nil {
+		return ""
+	}
+	return t.f.Awaits(t.u, k)
+}

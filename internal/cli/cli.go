@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -64,6 +65,7 @@ type program struct {
 
 	targets []string // -t; one, so far
 	json    bool
+	helped  error // of --help, which cobra can not return
 }
 
 // Main runs the program with args (without its own name) and returns its exit
@@ -95,6 +97,9 @@ func (p *program) main(args []string) int {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = p.helped
+	}
 	return p.status(err)
 }
 
@@ -103,14 +108,10 @@ func (p *program) status(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	status, hint := exitFailed, ""
+	status, hint := exitFailed, hintOf(err)
 	var se *statusError
 	if errors.As(err, &se) {
-		status, hint = se.status, se.hint
-	}
-	var oe *transport.OpError
-	if hint == "" && errors.As(err, &oe) {
-		hint = oe.Hint
+		status = se.status
 	}
 	switch {
 	case errors.Is(err, errQuiet):
@@ -129,11 +130,49 @@ func (p *program) status(err error) int {
 	return status
 }
 
-func (p *program) errorf(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "sysrq: "+format+"\n", args...)
+// complain says an error that does not end the program.
+func (p *program) complain(err error) {
+	if p.json {
+		printJSONError(p.stderr, exitFailed, err, hintOf(err))
+		return
+	}
+	p.errorf("%v", err)
+	if hint := hintOf(err); hint != "" {
+		p.hint(hint)
+	}
 }
 
-func (p *program) hint(text string) { fmt.Fprintf(p.stderr, "       %s\n", text) }
+// hintOf is the next thing to type after err, or empty.
+func hintOf(err error) string {
+	var se *statusError
+	if errors.As(err, &se) && se.hint != "" {
+		return se.hint
+	}
+	var oe *transport.OpError
+	if errors.As(err, &oe) {
+		return oe.Hint
+	}
+	return ""
+}
+
+func (p *program) errorf(format string, args ...any) {
+	p.say("sysrq: ", fmt.Sprintf(format, args...))
+}
+
+func (p *program) hint(text string) { p.say("       ", text) }
+
+// say writes to stderr. On a terminal a long line is broken at words; in a log
+// it stays one line, and a text that has lines already keeps them.
+func (p *program) say(prefix, text string) {
+	if strings.Contains(text, "\n") || !p.isTerminal(p.stderr) {
+		fmt.Fprintf(p.stderr, "%s%s\n", prefix, text)
+		return
+	}
+	for _, l := range wrap(text, width(p.stderr)-len(prefix)-1) {
+		fmt.Fprintf(p.stderr, "%s%s\n", prefix, l)
+		prefix = strings.Repeat(" ", len(prefix))
+	}
+}
 
 // exitStatus is the status of a run with these outcomes: that of the worst.
 func exitStatus(outcomes []sysrq.Outcome, strict bool) int {
@@ -171,7 +210,26 @@ machine, waits for the kernel's own evidence of each, and says what is known.
 
 A STEP is a key (s), a kernel name or its beginning (sync, show-bl), a
 sequence (reisub, reisuo, sub, observe), or keys behind an underscore (_lmw).
-TARGET is a URL; without one it is this machine.`,
+What one does: sysrq help STEP. TARGET is a URL; without one it is this
+machine.
+
+Sequences of your own stand in /etc/sysrq/config.toml or
+~/.config/sysrq/config.toml, or in the file that SYSRQ_CONFIG names:
+
+    [sequences.careful]
+    summary = "look, save, reboot"
+    steps = ["w", "s", {do = "u", deadline = "20s", on-timeout = "stop"}, "b"]
+
+Exit status, of the worst step:
+
+    0    every step is done or accepted (with --strict: done)
+    1    a step failed: its key was not delivered
+    2    what was asked for can not be; nothing was sent
+    3    refused: the kernel's mask forbids it
+    4    unsupported: this kernel has no such command
+    5    timeout: no proof before the deadline
+    6    sent blindly: delivered, but nothing can be heard
+    130  interrupted`,
 		Example: `  sysrq w                      # who is blocked on this machine?
   sysrq reisub                 # end programs, sync, remount, reboot: with proof
   sysrq --dry-run reisub       # what would be sent, and waited for
@@ -185,14 +243,21 @@ TARGET is a URL; without one it is this machine.`,
 			return p.run(cmd.Context(), args, opts)
 		},
 	}
-	root.PersistentFlags().StringArrayVarP(&p.targets, "target", "t", nil, "the machine, as a `URL`: see sysrq targets (default local:)")
+	root.PersistentFlags().StringArrayVarP(&p.targets, "target", "t", nil, "the machine, as a `URL`: see sysrq targets")
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print one JSON object a line")
 	opts.addFlags(root.Flags())
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &statusError{exitUsage, err, "see: " + cmd.CommandPath() + " --help"}
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(p.listCommand(), p.watchCommand(), p.versionCommand(), p.labCommand(), p.targetsHelp(), p.completionCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(p.helpCommand())
+	usual := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if words := cmd.Flags().Args(); cmd == root && len(words) > 0 { // sysrq w --help
+			p.helped = p.explain(words)
+			return
+		}
+		usual(cmd, args)
 	})
-	root.AddCommand(p.listCommand(), p.watchCommand(), p.versionCommand(), p.labCommand(), p.targetsHelp())
-	root.CompletionOptions.HiddenDefaultCmd = false
 	_ = root.RegisterFlagCompletionFunc("target", p.completeTargets)
 	return root
 }
@@ -201,6 +266,5 @@ TARGET is a URL; without one it is this machine.`,
 func Command(registry *transport.Registry) *cobra.Command {
 	root := (&program{registry: registry, isTerminal: func(any) bool { return false }}).rootCommand()
 	root.InitDefaultHelpCmd()
-	root.InitDefaultCompletionCmd()
 	return root
 }

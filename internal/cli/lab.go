@@ -34,7 +34,9 @@ its console. Every key can be tried there: the machine is thrown away.
 On the console, Ctrl-] asks for steps to send ("w", "reisub"), and an empty
 line goes back; Ctrl-] q ends it. Nothing is left behind, and no rights are
 needed. Kernels are fetched from Debian's archive once, and kept in
-$XDG_CACHE_HOME/sysrq/lab.`,
+$XDG_CACHE_HOME/sysrq/lab.
+
+Exit status: 0 when the machine has ended; 1 when it could not be started.`,
 		Example: `  sysrq lab                    # a console to practise on
   sysrq lab --kernel 6.12
   sysrq lab rescue             # wedge a machine, rescue it, count what survives`,
@@ -58,7 +60,10 @@ in front of a slow disk, wedges its userspace, and then rescues it from outside
 with this very program. Afterwards it compares every byte.
 
 With --blind, a second machine is rescued as people do it by hand: the same
-keys, with a fixed pause between them.`,
+keys, with a fixed pause between them.
+
+Exit status: 0 when the rescue by proof lost nothing; 1 when it did, or when
+the machine could not be started.`,
 		Example: `  sysrq lab rescue
   sysrq lab rescue --blind --pause 2s`,
 		Args: noArgs,
@@ -256,7 +261,7 @@ func (f *filter) Write(p []byte) (int, error) {
 
 func (f *filter) tell() {
 	if f.hidden > 0 {
-		fmt.Fprintf(f.to, "    ... %d lines more\n", f.hidden)
+		fmt.Fprintf(f.to, "    ... %d more lines\n", f.hidden)
 		f.hidden = 0
 	}
 }

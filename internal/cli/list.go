@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,23 @@ type inventory struct {
 	hasMask bool
 	maskWhy string // why it is not known, or not what it seems
 	arch    string
+	outcome sysrq.Outcome // of the question
+	bulk    string        // whether '_' is a prefix there: "yes", "no", or empty for not known
+}
+
+// notAsked is the error of a kernel that did not answer. What is known was
+// printed before.
+func (inv *inventory) notAsked() error {
+	switch {
+	case inv.err != nil:
+		return inv.err
+	case inv.items == nil:
+		return &statusError{
+			exitStatus([]sysrq.Outcome{inv.outcome}, false),
+			fmt.Errorf("the kernel was not heard: %s", cmp.Or(inv.why, "interrupted")), "",
+		}
+	}
+	return nil
 }
 
 func (p *program) listCommand() *cobra.Command {
@@ -37,7 +55,11 @@ func (p *program) listCommand() *cobra.Command {
 		Short: "what this kernel has, and who may run it",
 		Long: `list asks the kernel itself which commands it has, and holds each against the
 mask: what the keyboard and the serial line may do, and what the trigger file
-may. Where the kernel can not be asked it prints what is known of all kernels.`,
+may. Where the kernel can not be asked it says why, and prints what is known of
+all kernels. What a command does: sysrq help NAME.
+
+Exit status: 0 when the kernel has answered; else as for any step, which
+sysrq --help lists.`,
 		Example: `  sysrq list
   sysrq list --json | jq -r 'select(.keyboard) | .name'
   sysrq -t 'qmp:/run/vm.qmp?console=/run/vm.serial' list --mask 176`,
@@ -47,18 +69,26 @@ may. Where the kernel can not be asked it prints what is known of all kernels.`,
 			if err != nil {
 				return err
 			}
+			var given sysrq.Mask
+			if mask != "" {
+				if given, err = sysrq.ParseMask(mask); err != nil {
+					return usagef("for example: --mask 438", "--mask: %w", err)
+				}
+			}
+			if timeout <= 0 {
+				return usagef("for example: --timeout 10s", "--timeout %s: nobody could answer in that", timeout)
+			}
 			inv := p.ask(cmd.Context(), target, timeout)
 			if mask != "" {
-				m, err := sysrq.ParseMask(mask)
-				if err != nil {
-					return usagef("for example: --mask 438", "--mask: %v", err)
-				}
-				inv.mask, inv.hasMask, inv.maskWhy = m, true, "as given"
+				inv.mask, inv.hasMask, inv.maskWhy = given, true, "as given"
 			}
-			if inv.err != nil && !errors.Is(inv.err, transport.ErrNoSysRq) && target.Scheme() != "local" {
+			if inv.err != nil && target.Scheme() != "local" {
 				return inv.err
 			}
-			return p.printList(inv)
+			if err := p.printList(inv); err != nil {
+				return err
+			}
+			return inv.notAsked()
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "wait this long for the kernel's answer")
@@ -86,14 +116,54 @@ func (p *program) ask(ctx context.Context, target transport.Target, timeout time
 		if ev.Type != sysrq.EventOutcome {
 			continue
 		}
-		inv.why = ev.Text
+		inv.why, inv.outcome = ev.Text, ev.Outcome
 		for _, e := range ev.Evidence {
 			if items, ok := sysrq.ParseHelp(e.Text); ok {
 				inv.items = items
 			}
 		}
 	}
+	if inv.items != nil {
+		inv.bulk = bulkPrefix(ctx, t, timeout)
+	}
 	return inv
+}
+
+// bulkPrefix finds out whether '_' makes the trigger file take every byte of
+// a write for a key, which came with Linux 6.8. A lone '_' changes nothing:
+// kernels that know it print nothing, older ones print HELP
+// (drivers/tty/sysrq.c, write_sysrq_trigger, 6.1, 6.12). It is answered only
+// where our own line can be put behind it to end the wait.
+func bulkPrefix(ctx context.Context, t transport.Transport, timeout time.Duration) string {
+	m, ok := t.(transport.Marker)
+	if !ok || t.Properties().Door != sysrq.DoorTrigger || t.Properties().Deaf {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	nonce := time.Now().UnixNano()
+	begin, end := fmt.Sprintf("sysrq[list]: asks for _ %x", nonce), fmt.Sprintf("sysrq[list]: has asked for _ %x", nonce)
+	if m.Mark(begin) != nil || t.Trigger(ctx, '_') != nil || m.Mark(end) != nil {
+		return ""
+	}
+	answer := ""
+	for {
+		h, err := t.Hear(ctx)
+		if err != nil {
+			return ""
+		}
+		text := string(h.Record.Text)
+		switch {
+		case h.Record.Lost > 0:
+			return ""
+		case strings.Contains(text, begin):
+			answer = "yes"
+		case sysrq.IsHelp(text) && answer != "":
+			answer = "no"
+		case strings.Contains(text, end):
+			return answer
+		}
+	}
 }
 
 func (inv *inventory) readMask() {
@@ -112,6 +182,9 @@ func (inv *inventory) readMask() {
 		inv.maskWhy = "booted with sysrq_always_enabled, which permits everything and hides the value that was set"
 	}
 }
+
+// none reports whether the kernel is known to have no SysRq.
+func (inv *inventory) none() bool { return errors.Is(inv.err, transport.ErrNoSysRq) }
 
 // rows are the commands to show: those that the kernel has, or could have.
 func (inv *inventory) rows() []sysrq.Command {
@@ -155,10 +228,10 @@ func (p *program) printList(inv inventory) error {
 				Keyboard *bool  `json:"keyboard"` // null: the mask is not known
 				Serial   *bool  `json:"serial"`
 				Source   string `json:"source"`
-			}{Key: keyLabel(c), Name: c.Name, Danger: c.Danger.String(), Effect: c.Effect, MaskBit: int(c.Mask), Trigger: true, Source: c.Source}
-			if inv.items != nil {
-				yes := true
-				row.Present = &yes
+			}{Key: keyLabel(c), Name: c.Name, Danger: c.Danger.String(), Effect: c.Effect, MaskBit: int(c.Mask), Trigger: !inv.none(), Source: c.Source}
+			if inv.items != nil || inv.none() {
+				has := inv.items != nil
+				row.Present = &has
 			}
 			if inv.hasMask {
 				may := inv.mask.Permits(c, sysrq.DoorKeyboard)
@@ -171,15 +244,10 @@ func (p *program) printList(inv inventory) error {
 	switch {
 	case inv.items != nil:
 		w.printf("%s has these commands, by its own word:\n", inv.target)
-	case inv.err != nil:
-		w.printf("%s\n", inv.why)
-		var oe *transport.OpError
-		if errors.As(inv.err, &oe) && oe.Hint != "" {
-			w.printf("  %s\n", oe.Hint)
-		}
-		w.printf("What a kernel of this architecture could have:\n")
+	case inv.none():
+		w.printf("%s has none of these; what a kernel can have:\n", inv.target)
 	default:
-		w.printf("the kernel could not be heard (%s); what it could have:\n", inv.why)
+		w.printf("%s was not asked or has not answered; what a kernel can have:\n", inv.target)
 	}
 	if inv.hasMask {
 		w.printf("mask: kernel.sysrq = %s", inv.mask)
@@ -188,7 +256,13 @@ func (p *program) printList(inv inventory) error {
 		}
 		w.printf("\n")
 	} else {
-		w.printf("mask: not known (%s); to see what a value permits: --mask 438\n", inv.maskWhy)
+		w.printf("mask: not known (%s)\n      what a value would permit: sysrq list --mask 438\n", inv.maskWhy)
+	}
+	switch inv.bulk {
+	case "yes":
+		w.printf("bulk prefix _: yes (Linux 6.8 or later)\n")
+	case "no":
+		w.printf("bulk prefix _: no (older than Linux 6.8); sysrq _wl works all the same, a key a write\n")
 	}
 	w.printf("\n%-4s%-31s%-8s%-9s%-9s%s\n", "key", "name", "danger", "trigger", "keyboard", "serial")
 	for _, c := range inv.rows() {
@@ -196,17 +270,21 @@ func (p *program) printList(inv inventory) error {
 		if inv.hasMask {
 			may = map[bool]string{true: "yes", false: "no"}[inv.mask.Permits(c, sysrq.DoorKeyboard)]
 		}
-		w.printf("%-4s%-31s%-8s%-9s%-9s%s\n", keyLabel(c), c.Name, c.Danger, "yes", may, may)
+		w.printf("%-4s%-31s%-8s%-9s%-9s%s\n", keyLabel(c), c.Name, c.Danger, map[bool]string{true: "no", false: "yes"}[inv.none()], may, may)
 	}
-	w.printf("\nthe keyboard and the serial line ask the mask, the trigger file does not\n\nsequences:\n")
+	w.printf("\nthe keyboard and the serial line ask the mask, the trigger file does not\nwhat one does: sysrq help NAME\n\nsequences:\n")
 	known := sysrq.Sequences()
 	if own, err := loadSequences(); err == nil {
 		known = append(known, own...)
 	} else {
-		p.errorf("%v", err)
+		p.complain(err)
+	}
+	nameWidth := 10
+	for _, s := range known {
+		nameWidth = max(nameWidth, len(s.Name))
 	}
 	for _, s := range known {
-		w.printf("    %-12s%s\n", s.Name, s.Summary)
+		w.printf("  %-*s %s\n", nameWidth, s.Name, s.Summary)
 	}
 	return w.err
 }
@@ -233,13 +311,12 @@ func (p *program) overview(ctx context.Context) error {
 	case inv.items != nil:
 		w.printf("%s answers: %d commands.\n", inv.target, len(inv.items))
 	case inv.err != nil:
-		w.printf("%s\n", inv.why)
-		var oe *transport.OpError
-		if errors.As(inv.err, &oe) && oe.Hint != "" {
-			w.printf("  %s\n", oe.Hint)
+		p.fold(w, "", inv.why)
+		if hint := hintOf(inv.err); hint != "" {
+			p.fold(w, "  ", hint)
 		}
 	default:
-		w.printf("%s: %s\n", inv.target, inv.why)
+		p.fold(w, "", inv.target+": "+inv.why)
 	}
 	if inv.hasMask {
 		w.printf("Keyboard and serial line: kernel.sysrq = %s.\n", inv.mask)
@@ -255,11 +332,29 @@ func (p *program) overview(ctx context.Context) error {
 			w.printf("REISUB from the keyboard lacks %s: sysctl kernel.sysrq=1 permits all.\n", strings.Join(no, ", "))
 		}
 	}
+	if inv.err != nil { // nothing can be sent this way: what does work
+		w.printf(`
+  sysrq help reisub   what it would do        sysrq targets   other ways to a machine
+  sysrq lab           a machine to practise   sysrq --help    everything else
+`)
+		return w.err
+	}
 	w.printf(`
-  sysrq w            who is blocked?          sysrq list      what there is
-  sysrq reisub       reboot without loss      sysrq --help    everything else
+  sysrq w             who is blocked?         sysrq list      what there is
+  sysrq reisub        save all it can, reboot sysrq --help    everything else
 `)
 	return w.err
+}
+
+// fold prints a sentence, on a terminal broken at words.
+func (p *program) fold(w *errWriter, indent, text string) {
+	lines := []string{text}
+	if p.isTerminal(p.stdout) {
+		lines = wrap(text, width(p.stdout)-len(indent)-1)
+	}
+	for _, l := range lines {
+		w.printf("%s%s\n", indent, l)
+	}
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
@@ -273,10 +368,10 @@ func (p *program) targetsHelp() *cobra.Command {
 	var b strings.Builder
 	b.WriteString("A TARGET is a URL. Secrets in it are never printed.\n\n")
 	for _, f := range p.registry.Factories() {
-		fmt.Fprintf(&b, "  %-7s %s\n          %s\n", f.Scheme+":", f.Summary, f.Example)
+		fmt.Fprintf(&b, "    %-7s %s\n            %s\n", f.Scheme+":", f.Summary, f.Example)
 	}
 	return &cobra.Command{
-		Use: "targets", Short: "the ways to reach a machine", Long: b.String(),
+		Use: "targets", Short: "the ways to reach a machine", Long: b.String() + "\nExit status: 0.",
 		Example: "  sysrq -t local: w",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {

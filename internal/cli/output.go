@@ -223,6 +223,12 @@ func (t *textPrinter) shows(ev sysrq.Event) bool {
 	if t.verbose {
 		return true
 	}
+	if action, ok := sysrq.Header(ev.Line.Text); ok && action == "Changing Loglevel" {
+		return false // raised so that the dump shows, and put back
+	}
+	if _, ok := sysrq.ParseLoglevel(ev.Line.Text); ok {
+		return false
+	}
 	if sysrq.IsHelp(ev.Line.Text) || strings.HasPrefix(ev.Line.Text, "sysrq[rescue]: ") {
 		return ev.Key == sysrq.Ping && sysrq.IsHelp(ev.Line.Text)
 	}

@@ -2,10 +2,10 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -29,14 +29,14 @@ type runOptions struct {
 }
 
 func (o *runOptions) addFlags(f *pflag.FlagSet) {
-	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "print what would be sent and waited for; send nothing")
+	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "say what would be sent and awaited; send nothing")
 	f.BoolVarP(&o.yes, "yes", "y", false, "do not ask before steps that lose something")
-	f.BoolVar(&o.strict, "strict", false, "exit 0 only when every step is done; 6 when the best is accepted")
+	f.BoolVar(&o.strict, "strict", false, "exit 6, not 0, when a step is only accepted")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "print everything that is heard")
-	f.DurationVar(&o.timeout, "timeout", 0, "wait this long for each step's proof, instead of its own deadline")
-	f.StringVar(&o.reason, "reason", "", "why; written to the machine's kernel log where that can be")
-	f.IntVar(&o.consoleLevel, "console-level", 0, "put the console back to this log `level` (1-9) after raising it")
-	f.BoolVar(&o.keepConsole, "keep-console", false, "leave the console's log level alone, though proof may stay hidden")
+	f.DurationVar(&o.timeout, "timeout", 0, "wait this long for each step's proof")
+	f.StringVar(&o.reason, "reason", "", "why: a `text` for the machine's kernel log")
+	f.IntVar(&o.consoleLevel, "console-level", 0, "the log `level`, 1-9, to put the console back to")
+	f.BoolVar(&o.keepConsole, "keep-console", false, "do not raise the console's log level for proof")
 }
 
 func (o *runOptions) validate() error {
@@ -46,7 +46,7 @@ func (o *runOptions) validate() error {
 	case o.consoleLevel < 0 || o.consoleLevel > 9:
 		return usagef("for example: --console-level 4", "--console-level %d: levels go from 1 to 9", o.consoleLevel)
 	case strings.ContainsAny(o.reason, "\n\r"):
-		return usagef("", "--reason: one line only")
+		return usagef(`for example: --reason "disk is gone, ticket 17"`, "--reason: one line only")
 	}
 	return nil
 }
@@ -77,11 +77,11 @@ func (p *program) run(ctx context.Context, words []string, opts runOptions) erro
 	}
 	defer t.Close()
 	// Asked last, so that nobody says yes to what can not be done.
-	if err := p.mayGoOn(target, steps, opts); err != nil {
+	if err := p.mayGoOn(ctx, target, steps, opts); err != nil {
 		return err
 	}
 
-	out := p.printer(opts)
+	out := p.printer(steps, opts)
 	var outcomes []sysrq.Outcome
 	for ev := range rescue.Run(ctx, t, steps, rescue.Options{
 		Timeout: opts.timeout, Reason: opts.reason,
@@ -97,17 +97,20 @@ func (p *program) run(ctx context.Context, words []string, opts runOptions) erro
 	closed := t.Close()
 	out.close()
 	if closed != nil {
-		p.errorf("%v", closed)
+		p.complain(closed)
 	}
 	status := exitStatus(outcomes, opts.strict)
-	if len(outcomes) < len(steps) {
-		left := steps[len(outcomes):]
-		p.errorf("stopped; not sent: %s", names(left))
-		if ctx.Err() != nil {
-			status = exitInterrupted
+	left := steps[len(outcomes):]
+	switch {
+	case ctx.Err() != nil && (len(left) > 0 || status == exitTimeout || status == exitFailed):
+		what := "interrupted"
+		if len(left) > 0 {
+			what += "; not sent: " + names(left)
 		}
-	}
-	if status != exitOK {
+		return &statusError{exitInterrupted, errors.New(what), ""}
+	case len(left) > 0:
+		return &statusError{status, errors.New("stopped; not sent: " + names(left)), ""}
+	case status != exitOK:
 		return &statusError{status, errQuiet, ""}
 	}
 	return nil
@@ -128,7 +131,7 @@ func (p *program) parseTarget() (transport.Target, error) {
 	case 1:
 		word = p.targets[0]
 	default:
-		return transport.Target{}, usagef("run it once for each", "%d targets were given, and one run reaches one machine", len(p.targets))
+		return transport.Target{}, usagef("nothing was sent; run sysrq once for each", "%d targets were given, and one run reaches one machine", len(p.targets))
 	}
 	t, err := p.registry.Parse(word)
 	if err != nil {
@@ -154,29 +157,20 @@ func (p *program) parseSteps(words []string, target transport.Target) ([]sysrq.S
 	steps, err := sysrq.ParseSteps(words, known, arch)
 	var unknown *sysrq.UnknownError
 	switch {
-	case errors.As(err, &unknown) && len(unknown.Nearest) > 0 && !unknown.Ambiguous:
-		return nil, &statusError{exitUsage, fmt.Errorf("%q is not a key, a command or a sequence", unknown.Word), "did you mean: " + orList(unknown.Nearest) + "?"}
 	case errors.As(err, &unknown) && unknown.Word == "loglevel" && unknown.Ambiguous:
 		return nil, usagef("type the level itself, 0 to 9: sysrq 4", "%q needs a level", unknown.Word)
 	case errors.As(err, &unknown) && unknown.Ambiguous:
 		return nil, &statusError{exitUsage, fmt.Errorf("%q may be several commands", unknown.Word), "one of: " + strings.Join(unknown.Nearest, ", ")}
 	case errors.As(err, &unknown):
-		return nil, &statusError{exitUsage, fmt.Errorf("%q is not a key, a command or a sequence", unknown.Word), "see what there is: sysrq list"}
+		return nil, &statusError{exitUsage, fmt.Errorf("%q is not a key, a command or a sequence", unknown.Word), instead(words, unknown)}
 	case err != nil:
 		return nil, &statusError{exitUsage, err, "see: sysrq --help"}
 	}
 	return steps, nil
 }
 
-func orList(words []string) string {
-	if len(words) == 1 {
-		return "sysrq " + words[0]
-	}
-	return "sysrq " + strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
-}
-
 // mayGoOn asks, where something will be lost.
-func (p *program) mayGoOn(target transport.Target, steps []sysrq.Step, opts runOptions) error {
+func (p *program) mayGoOn(ctx context.Context, target transport.Target, steps []sysrq.Step, opts runOptions) error {
 	if opts.yes || !sysrq.DangerOf(steps).Asks() {
 		return nil
 	}
@@ -185,13 +179,24 @@ func (p *program) mayGoOn(target transport.Target, steps []sysrq.Step, opts runO
 			"nothing was sent, since nobody can be asked here: on %s this %s", where(target), loss(steps))
 	}
 	fmt.Fprintf(p.stderr, "On %s this %s. Go on? [y/N] ", where(target), loss(steps))
-	answer, err := bufio.NewReader(p.stdin).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
+	// Nothing can end a read from a terminal; Ctrl-C leaves it behind.
+	answer := make(chan string, 1)
+	go func() {
+		line, err := bufio.NewReader(p.stdin).ReadString('\n')
+		if err != nil { // Ctrl-D, a line that hung up: no whole answer is no answer
+			fmt.Fprintln(p.stderr)
+			line = ""
+		}
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(p.stderr)
+		return &statusError{exitInterrupted, errors.New("interrupted; nothing was sent"), ""}
+	case a := <-answer:
+		if a == "y" || a == "yes" {
+			return nil
+		}
 	}
 	return usagef("", "nothing was sent")
 }
@@ -268,7 +273,7 @@ func (p *program) dryRun(target transport.Target, steps []sysrq.Step, opts runOp
 	}
 	w := newErrWriter(p.stdout)
 	if !p.json {
-		w.printf("to %s, one after another; nothing is sent now:\n", where(target))
+		w.printf("to %s, one after another; nothing is sent now\n", where(target))
 	}
 	for i, st := range steps {
 		deadline := st.Wait()
@@ -278,15 +283,19 @@ func (p *program) dryRun(target transport.Target, steps []sysrq.Step, opts runOp
 		c := st.Command
 		pl := plan{
 			Event: "plan", Target: target.String(), Step: i + 1, Key: c.Key, Name: c.Name, Danger: c.Danger.String(),
-			Send: target.Sends(c.Key), Await: awaits(c), Deadline: deadline.Seconds(), Then: st.OnTimeout.String(), Grace: st.Grace.Seconds(),
+			Send: target.Sends(c.Key), Await: cmp.Or(target.Awaits(c.Key), awaits(c)), Deadline: deadline.Seconds(), Then: st.OnTimeout.String(), Grace: st.Grace.Seconds(),
 		}
 		if p.json {
 			w.json(pl)
 			continue
 		}
-		w.printf("%d. %s %s: %s\n", i+1, c.Key, c.Name, c.Effect)
+		w.printf("%d. %s  %s: %s\n", i+1, c.Key, c.Name, c.Effect)
 		w.printf("     send   %s\n", pl.Send)
-		w.printf("     await  %s, for up to %s; after that %s\n", pl.Await, short(deadline), map[sysrq.OnTimeout]string{sysrq.GoOn: "go on", sysrq.StopThere: "stop"}[st.OnTimeout])
+		then := ""
+		if i+1 < len(steps) {
+			then = map[sysrq.OnTimeout]string{sysrq.GoOn: "; without it, go on", sysrq.StopThere: "; without it, stop"}[st.OnTimeout]
+		}
+		w.printf("     await  %s, for up to %s%s\n", pl.Await, short(deadline), then)
 		if st.Grace > 0 && i+1 < len(steps) {
 			w.printf("     then   leave programs up to %s to end\n", short(st.Grace))
 		}
@@ -306,7 +315,10 @@ func awaits(c sysrq.Command) string {
 	case sysrq.CompletesReboot:
 		return "'" + c.Action + "' and a new boot"
 	}
-	return "'" + c.Action + "'; its effect can not be seen"
+	if c.Action == "" {
+		return "whatever the kernel announces"
+	}
+	return "'" + c.Action + "', which is all that is printed of it"
 }
 
 func (p *program) completeSteps(_ *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {

@@ -21,7 +21,10 @@ func (p *program) watchCommand() *cobra.Command {
 		Use:   "watch",
 		Short: "print what the kernel says, as it says it",
 		Long: `watch listens to the target and prints each record as it comes, until Ctrl-C.
-Records that were lost are counted, never passed over.`,
+Records that were lost are counted, never passed over.
+
+Exit status: 0 after Ctrl-C, or when the console ends; 1 when nothing can be
+heard.`,
 		Example: `  sysrq watch
   sysrq watch --sysrq          # only SysRq's own lines: who pressed what?
   sysrq -t 'qmp:/run/vm.qmp?console=/run/vm.serial' watch --json`,
@@ -92,7 +95,9 @@ func ofSysRq(line string) bool {
 func (p *program) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "version", Short: "print the version", Args: noArgs,
-		Example: "  sysrq version",
+		Long: "version prints the version, the platform, and what it was built with.\n\nExit status: 0.",
+		Example: `  sysrq version
+  sysrq version --json`,
 		RunE: func(*cobra.Command, []string) error {
 			version, revision := "devel", ""
 			if info, ok := debug.ReadBuildInfo(); ok {

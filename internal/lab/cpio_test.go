@@ -5,11 +5,8 @@ import (
 	"compress/gzip"
 	"errors"
 	"io"
-	"os/exec"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func buildArchive(t *testing.T, level int) []byte {
@@ -44,24 +41,6 @@ func TestArchive(t *testing.T) {
 	unpacked, err := io.ReadAll(gz)
 	if err != nil || !bytes.Equal(plain, unpacked) {
 		t.Errorf("compressed, it is another: %v", err)
-	}
-}
-
-// TestArchiveByCpio asks another reader of the format, where there is one.
-func TestArchiveByCpio(t *testing.T) {
-	cpio, err := exec.LookPath("cpio")
-	if err != nil {
-		t.Skip("cpio is not installed; the lab's kernels read the same archives")
-	}
-	cmd := exec.Command(cpio, "-t", "--quiet")
-	cmd.Stdin = bytes.NewReader(buildArchive(t, 0))
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{"dev", "dev/null", "a", "a/b", "a/b/file", "a/b/empty", "a/link"}
-	if diff := cmp.Diff(want, strings.Fields(string(out))); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
 

@@ -344,7 +344,7 @@ func (m *Machine) waitBoot(ctx context.Context) (guest.Boot, error) {
 		return b, err
 	}
 	m.seen++
-	if m.talk != nil {
+	if m.talk != nil && len(m.config.Script) == 0 { // the script comes first
 		err = m.talk.awaitBoot(ctx, b.ID)
 	}
 	return b, err

@@ -15,7 +15,7 @@ import (
 // Any number of ops may be under way at once.
 func (m *Machine) Do(ctx context.Context, op guest.Op) (guest.Reply, error) {
 	if m.talk == nil {
-		return guest.Reply{}, errors.New("this machine has no control channel: give it a script")
+		return guest.Reply{}, errNoControl
 	}
 	op.ID = int(m.next.Add(1))
 	// A panic or the machine's end ends the wait as well.
@@ -29,6 +29,8 @@ func (m *Machine) Do(ctx context.Context, op guest.Op) (guest.Reply, error) {
 	}()
 	return m.talk.ask(ctx, op)
 }
+
+var errNoControl = errors.New("this machine has no control channel: give it a script")
 
 // Run runs a program in the guest and fails unless it exits with 0.
 func (m *Machine) Run(ctx context.Context, path string, args ...string) (*guest.Ran, error) {
@@ -109,6 +111,19 @@ func (m *Machine) Trigger(ctx context.Context, keys string) error {
 func (m *Machine) Mask(ctx context.Context, value int) error {
 	_, err := m.Do(ctx, guest.Op{Mask: &guest.Mask{Set: &value}})
 	return err
+}
+
+// Replace makes another program the guest's init, and waits until a process
+// beside it answers on the control channel.
+func (m *Machine) Replace(ctx context.Context, argv ...string) error {
+	if m.talk == nil {
+		return errNoControl
+	}
+	before := m.talk.greetings()
+	if _, err := m.Do(ctx, guest.Op{Replace: &guest.Replace{Argv: argv, Serve: true}}); err != nil {
+		return err
+	}
+	return m.talk.awaitGreeting(ctx, before+1)
 }
 
 // Reboot reboots the guest in order, as an administrator would, and waits for

@@ -87,10 +87,10 @@ OOMScoreAdjust=-1000
 `
 	const wants = "etc/systemd/system/sysinit.target.wants"
 	for name, text := range map[string]string{
-		strings.TrimPrefix(guest.PlanPath, "/"): string(plan),
-		"etc/systemd/system/sysrq-lab.service":  unit,
-		"etc/hostname":                          "lab\n",
-		"etc/fstab":                             "",
+		strings.TrimPrefix(guest.PlanPath, "/"):                 string(plan),
+		"etc/systemd/system/sysrq-lab.service":                  unit,
+		"etc/hostname":                                          "lab\n",
+		"etc/fstab":                                             "",
 		"etc/systemd/system/serial-getty@.service.d/login.conf": "[Service]\nExecStart=\nExecStart=-/sbin/agetty -o '-p -f -- \\\\u' --autologin root --keep-baud 115200 - $TERM\n",
 	} {
 		file := filepath.Join(tree, name)

@@ -48,20 +48,24 @@ func TestBusyboxInit(t *testing.T) {
 		Kernel: lab.FindT(t, "amd64", "6.1"), Init: testInit(t, "amd64"), Busybox: true,
 		Files: []lab.File{{Path: "/etc/inittab", Data: []byte("::respawn:/bin/sleep 1234\n")}},
 	})
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, 20*time.Second)
 	if _, err := m.WaitBoot(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Do(ctx, guest.Op{Replace: &guest.Replace{Argv: []string{"/bin/init"}, Serve: true}}); err != nil {
+	if err := m.Replace(ctx, "/bin/init"); err != nil {
 		t.Fatal(err)
 	}
-	for {
+	var last string
+	for range 50 {
 		out, err := m.Run(ctx, "ps")
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v; before that:\n%s", err, last)
 		}
-		if s := string(out.Stdout); strings.Contains(s, "/bin/init") && strings.Contains(s, "sleep 1234") {
-			break
+		last = string(out.Stdout)
+		if !strings.Contains(last, "/init\n") && strings.Contains(last, "sleep 1234") {
+			return
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
+	t.Errorf("init has not done what its inittab says:\n%s", last)
 }

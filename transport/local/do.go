@@ -37,7 +37,8 @@ func (t *Transport) Does(k sysrq.Key) bool {
 //     and Accepted when one could not write everything.
 //   - u is the kernel's own, then a remount of what it leaves read-write
 //     (btrfs, for one). It is Done when mountinfo shows no file system of this
-//     machine's devices that is not read-only.
+//     machine's devices that is not read-only, and each has written its last
+//     block.
 //
 // Timeout names who is left, or stuck.
 func (t *Transport) Do(ctx context.Context, k sysrq.Key, say func(text string)) (sysrq.Outcome, error) {

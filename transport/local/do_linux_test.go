@@ -23,23 +23,31 @@ type fake struct {
 	immortal bool
 	mounts   []native.FileSystem
 	work     func(context.Context, native.FileSystem) error // sync or remount of one
+	finish   func(context.Context, native.FileSystem) error // sync, where it is another
 	froze    int
 	thawed   int
 	hardened int
 }
 
 func (f *fake) system() system {
-	each := func(ctx context.Context, fss []native.FileSystem, tell func(native.Result)) []native.Result {
-		var rs []native.Result
-		for _, fs := range fss {
-			r := native.Result{FileSystem: fs, Took: time.Millisecond, Err: f.work(ctx, fs)}
-			r.Stuck = errors.Is(r.Err, native.ErrStuck)
-			rs = append(rs, r)
-			if tell != nil {
-				tell(r)
+	type work = func(context.Context, native.FileSystem) error
+	each := func(do work) func(context.Context, []native.FileSystem, func(native.Result)) []native.Result {
+		return func(ctx context.Context, fss []native.FileSystem, tell func(native.Result)) []native.Result {
+			var rs []native.Result
+			for _, fs := range fss {
+				r := native.Result{FileSystem: fs, Took: time.Millisecond, Err: do(ctx, fs)}
+				r.Stuck = errors.Is(r.Err, native.ErrStuck)
+				rs = append(rs, r)
+				if tell != nil {
+					tell(r)
+				}
 			}
+			return rs
 		}
-		return rs
+	}
+	finish := f.work
+	if f.finish != nil {
+		finish = f.finish
 	}
 	return system{
 		killAll: func(sig syscall.Signal) error {
@@ -68,7 +76,7 @@ func (f *fake) system() system {
 			return slices.Clone(f.mounts), nil
 		},
 		seesMounts: func() bool { return true },
-		sync:       each, remount: each,
+		sync:       each(finish), remount: each(f.work),
 		harden: func(context.Context, func(string)) { f.hardened++ },
 		freezeInit: func(context.Context) (string, func() error, error) {
 			f.froze++
@@ -191,8 +199,13 @@ func TestRemountByTheKernel(t *testing.T) {
 		t.Errorf("%s needed no help", fs)
 		return nil
 	}
+	finished := false
+	f.finish = func(context.Context, native.FileSystem) error { finished = true; return nil }
 	time.AfterFunc(50*time.Millisecond, func() { f.readOnly(ext4("/", 1)) })
 	o, said, m, err := do(t, f, 'u', 10*time.Second)
+	if !finished {
+		t.Error("its last write was not waited for")
+	}
 	if o != sysrq.Done || err != nil || said != "/ (ext4) is read-only\n" || wrote(t, m) != "u" {
 		t.Errorf("%v, %v: %s", o, err, said)
 	}
@@ -212,6 +225,7 @@ func TestRemountByUs(t *testing.T) {
 		f.readOnly(fs)
 		return nil
 	}
+	f.finish = func(context.Context, native.FileSystem) error { return nil }
 	o, said, _, err := do(t, f, 'u', 300*time.Millisecond)
 	if o != sysrq.Timeout || err != nil {
 		t.Errorf("%v, %v", o, err)
@@ -227,6 +241,21 @@ func TestRemountByUs(t *testing.T) {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in %s", want, said)
 		}
+	}
+}
+
+// TestRemountUnfinished: what shows as read-only may still be at its last write.
+func TestRemountUnfinished(t *testing.T) {
+	f := &fake{mounts: []native.FileSystem{ext4("/dying", 1)}}
+	f.work = func(context.Context, native.FileSystem) error { return native.ErrStuck }
+	f.finish = func(ctx context.Context, _ native.FileSystem) error {
+		<-ctx.Done()
+		return native.ErrStuck
+	}
+	time.AfterFunc(20*time.Millisecond, func() { f.readOnly(ext4("/dying", 1)) })
+	o, said, _, err := do(t, f, 'u', 200*time.Millisecond)
+	if o != sysrq.Timeout || err != nil || said != "/dying (ext4) is read-only, but its last write has not ended\n" {
+		t.Errorf("%v, %v: %s", o, err, said)
 	}
 }
 

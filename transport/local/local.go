@@ -74,6 +74,17 @@ func Factory() transport.Factory {
 			}
 			return key
 		},
+		Awaits: func(u *url.URL, k sysrq.Key) string {
+			if cmp.Or(u.Query().Get("proc"), defaultProc) != defaultProc {
+				return ""
+			}
+			return map[sysrq.Key]string{
+				'e': "that it was sent to every process",
+				'i': "that every process of before is gone",
+				's': "each file system's answer to its own syncfs(2)",
+				'u': "that mountinfo shows every device's file system read-only",
+			}[k]
+		},
 		Open: func(_ context.Context, u *url.URL) (transport.Transport, error) {
 			q := u.Query()
 			t, err := Open(Options{Proc: q.Get("proc"), Kmsg: q.Get("kmsg")})

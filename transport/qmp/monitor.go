@@ -75,10 +75,14 @@ type UnansweredError struct {
 }
 
 func (e *UnansweredError) Error() string {
+	why := e.Err.Error()
+	if errors.Is(e.Err, io.EOF) {
+		why = "QEMU has closed the connection"
+	}
 	if e.MayHaveRun {
 		return fmt.Sprintf("%s was sent and not answered: %v", e.Command, e.Err)
 	}
-	return fmt.Sprintf("%s was not sent: %v", e.Command, e.Err)
+	return fmt.Sprintf("%s was not sent: %s", e.Command, why)
 }
 
 // Unwrap gives the cause.

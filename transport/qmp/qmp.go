@@ -41,6 +41,13 @@ func Factory() transport.Factory {
 			_, err := parseTarget(u)
 			return err
 		},
+		Sends: func(u *url.URL, k sysrq.Key) string {
+			c, err := parseTarget(u)
+			if err != nil {
+				return ""
+			}
+			return c.sends(k)
+		},
 		Open: func(ctx context.Context, u *url.URL) (transport.Transport, error) {
 			c, err := parseTarget(u)
 			if err != nil {

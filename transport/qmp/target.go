@@ -132,6 +132,21 @@ func parseTarget(u *url.URL) (config, error) {
 	return c, nil
 }
 
+// sends says in words how a key gets into the guest.
+func (c config) sends(k sysrq.Key) string {
+	switch c.via {
+	case viaSerial:
+		return fmt.Sprintf("a BREAK to chardev %s and '%s' to %s", c.chardev, k, c.console)
+	case viaHVC:
+		return fmt.Sprintf("Ctrl-O and '%s' to %s", k, c.console)
+	}
+	keys := "Alt+SysRq+" + strings.ToLower(k.String())
+	if k.IsUpper() {
+		keys = "Shift+" + keys
+	}
+	return keys + " on the machine's keyboard, by " + c.monitor
+}
+
 // checkAddress finds what is wrong with an address without touching it.
 func checkAddress(s string) error {
 	hostport, tcp := strings.CutPrefix(s, "tcp:")
