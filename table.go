@@ -9,7 +9,12 @@ const (
 	dumpDeadline    = 60 * time.Second // 'show-task-states' of a big host over 115200 baud
 	syncDeadline    = 60 * time.Second // a sync ends when the disk does
 	remountDeadline = 30 * time.Second
-	rebootDeadline  = 180 * time.Second // firmware of real servers is slow
+	// Those two are worth their time even behind a disk that is dead, when the
+	// kernel's own worker is stuck there: what is older than 35 seconds the
+	// kernel writes to the other disks by itself (vm.dirty_expire_centisecs,
+	// vm.dirty_writeback_centisecs), and their journals are committed every
+	// five. Seen on 6.1: internal/lab/proof, TestDeadDiskFromOutside.
+	rebootDeadline = 180 * time.Second // firmware of real servers is slow
 )
 
 const srcSysrq = "drivers/tty/sysrq.c, 6.1, 6.12, 7.2"

@@ -117,6 +117,7 @@ func (a *attempt) send(ctx context.Context) {
 	a.delivered = false
 	key := a.st.Command.Key
 	if a.doer != nil && a.doer.Does(key) {
+		a.begin()
 		a.done, a.said = make(chan doResult, 1), make(chan string, 64)
 		done, said := a.done, a.said
 		go func() {
@@ -133,10 +134,21 @@ func (a *attempt) send(ctx context.Context) {
 	a.triggered = make(chan error, 1)
 	c := a.triggered
 	go func() { c <- a.t.Trigger(ctx, key) }()
+	if a.ear != nil {
+		time.AfterFunc(hearAfter, a.ear.begin)
+	}
+}
+
+// begin starts hearing, where that has waited for the first key.
+func (r *run) begin() {
+	if r.ear != nil {
+		r.ear.begin()
+	}
 }
 
 // left judges the end of the delivery.
 func (a *attempt) left(err error) (verdict, bool) {
+	a.begin()
 	if err != nil {
 		var oe *transport.OpError
 		if errors.As(err, &oe) && oe.MayHaveArrived && a.hears() {

@@ -61,6 +61,7 @@ func (r *run) raise() bool {
 	cmd := sysrq.ForKeyOn(showAll, r.props.Arch)
 	j := newJudge(cmd, r.clock.mark())
 	r.note("raising the console's log level, so that the proof can be seen")
+	r.begin()
 	if err := r.t.Trigger(ctx, showAll); err != nil {
 		r.cannot = true
 		r.warn("the console's log level could not be raised: " + err.Error())

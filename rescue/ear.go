@@ -30,6 +30,8 @@ type ear struct {
 	ready chan struct{} // has a token while something may be in the queue
 	room  chan struct{} // has a token when a full queue was emptied
 	stop  context.CancelFunc
+	once  sync.Once
+	run   func()
 	ended chan struct{}
 
 	mu    sync.Mutex
@@ -39,23 +41,28 @@ type ear struct {
 	lines uint64
 }
 
+// listen gets ready to hear t, from where its log stood when it was opened.
 func listen(ctx context.Context, t transport.Transport) *ear {
 	ctx, stop := context.WithCancel(ctx)
 	e := &ear{
 		ready: make(chan struct{}, 1), room: make(chan struct{}, 1),
 		stop: stop, ended: make(chan struct{}),
 	}
-	go e.run(ctx, t)
+	e.run = func() { e.hear(ctx, t) }
 	return e
 }
+
+// begin starts hearing; once is enough.
+func (e *ear) begin() { e.once.Do(func() { go e.run() }) }
 
 // close stops hearing and waits until the transport is let go of.
 func (e *ear) close() {
 	e.stop()
+	e.once.Do(func() { close(e.ended) }) // if it never began
 	<-e.ended
 }
 
-func (e *ear) run(ctx context.Context, t transport.Transport) {
+func (e *ear) hear(ctx context.Context, t transport.Transport) {
 	defer close(e.ended)
 	for {
 		h, err := t.Hear(ctx)

@@ -51,6 +51,12 @@ const (
 	// afterglow is how long the machine is listened to after the way to it
 	// broke while a key was under way.
 	afterglow = 2 * time.Second
+	// hearAfter is how long hearing may wait for a handler that runs inside
+	// the trigger, and has mostly written all of its lines when that returns:
+	// then they are there to be read. A reader that waits for them is woken by
+	// the kernel's next timer tick only (kernel/printk/printk.c, 6.1 to 7.2:
+	// wake_up_klogd_work is lazy). No handler fills a log in so short a time.
+	hearAfter = time.Millisecond
 	// afterDo is how long what a transport does itself may take to return once
 	// its time is over.
 	afterDo = 500 * time.Millisecond
@@ -77,6 +83,9 @@ func Run(ctx context.Context, t transport.Transport, steps []sysrq.Step, opts Op
 		if !r.props.Deaf {
 			r.ear = listen(ctx, t)
 			defer r.ear.close()
+			if r.props.Door != sysrq.DoorTrigger {
+				r.ear.begin()
+			}
 		}
 		defer cancel() // before the ear is waited for
 		r.all()

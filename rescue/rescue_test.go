@@ -280,7 +280,7 @@ func TestOutcomes(t *testing.T) {
 		}, "b", "b=accepted", "b", "the way to the machine closed", ""},
 		{"the way closes before anything is heard", func(k *kernel) {
 			k.on['s'] = func(k *kernel) { close(k.gone) }
-		}, "sub", "s=sent u=sent b=sent", "8sub", "nothing can be heard", ""},
+		}, "sub", "s=sent u=sent b=sent", "8sub", "be heard any more", ""},
 		{"lost records while waiting forbid a repeat", func(k *kernel) {
 			k.lose['r'] = 1
 			k.on['h'] = func(k *kernel) {

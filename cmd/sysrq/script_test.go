@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,7 +14,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// hurry keeps the race detector from sleeping a second at each exit.
+const hurry = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
+	// Scripts wait for sockets, not for a processor. -parallel still wins.
+	_ = flag.Set("test.parallel", "8")
 	testscript.Main(m, map[string]func(){"sysrq": main})
 }
 
@@ -140,7 +146,7 @@ func runStatus(ts *testscript.TestScript, neg bool, args []string, unread bool) 
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status N PROGRAM WORD...")
 	}
-	env := []string{"PATH=" + ts.Getenv("PATH")}
+	env := []string{"PATH=" + ts.Getenv("PATH"), hurry}
 	for _, name := range []string{"HOME", "SYSRQ_CONFIG", "NO_COLOR", "TERM", "XDG_CONFIG_HOME", "GOCOVERDIR"} {
 		if v := ts.Getenv(name); v != "" {
 			env = append(env, name+"="+v)

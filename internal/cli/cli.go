@@ -14,8 +14,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -85,11 +86,14 @@ func (p *program) main(args []string) int {
 	// A reader that leaves must not end a rescue in the middle, as SIGPIPE
 	// would: the write fails, and that is that.
 	signal.Ignore(syscall.SIGPIPE)
-	// The first Ctrl-C ends a run in an orderly way, and is handed back, so
-	// that a second one ends the program whatever it is doing.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
-	defer stop()
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if harmlessKeys(args) {
+		late := time.AfterFunc(catchAfter, func() { catch(ctx, cancel) })
+		defer late.Stop()
+		return p.status(p.run(ctx, args, runOptions{}))
+	}
+	catch(ctx, cancel)
 
 	root := p.rootCommand()
 	root.SetArgs(args)
@@ -103,6 +107,30 @@ func (p *program) main(args []string) int {
 	return p.status(err)
 }
 
+// harmlessKeys reports whether args are keys and nothing else, none of which
+// ends anything: the shortest way, for which the tree of commands need not be
+// built. Its measure is a program that does nothing but write the key.
+func harmlessKeys(args []string) bool {
+	for _, word := range args {
+		if len(word) != 1 || !sysrq.Key(word[0]).HasSlot() ||
+			sysrq.ForKeyOn(sysrq.Key(word[0]), runtime.GOARCH).Danger.Asks() {
+			return false
+		}
+	}
+	return len(args) > 0
+}
+
+// catchAfter is when harmless keys begin to catch signals: before, there is
+// nothing that an interrupt would leave behind.
+const catchAfter = 10 * time.Millisecond
+
+// catch makes the first Ctrl-C end a run in an orderly way, and hands it back
+// then, so that a second one ends the program whatever it is doing.
+func catch(ctx context.Context, cancel context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	context.AfterFunc(ctx, func() { cancel(); stop() })
+}
+
 // status maps the error of a command to the exit status, saying it first.
 func (p *program) status(err error) int {
 	if err == nil {
@@ -113,9 +141,10 @@ func (p *program) status(err error) int {
 	if errors.As(err, &se) {
 		status = se.status
 	}
+	var oe *transport.OpError // a machine's socket breaks the same way
 	switch {
 	case errors.Is(err, errQuiet):
-	case errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, syscall.EPIPE) && !errors.As(err, &oe):
 		// Whoever read our output has enough of it. That is no failure of
 		// ours, and nobody is there to be told.
 		return exitPipe
@@ -161,16 +190,10 @@ func (p *program) errorf(format string, args ...any) {
 
 func (p *program) hint(text string) { p.say("       ", text) }
 
-// say writes to stderr. On a terminal a long line is broken at words; in a log
-// it stays one line, and a text that has lines already keeps them.
+// say writes to stderr.
 func (p *program) say(prefix, text string) {
-	if strings.Contains(text, "\n") || !p.isTerminal(p.stderr) {
-		fmt.Fprintf(p.stderr, "%s%s\n", prefix, text)
-		return
-	}
-	for _, l := range wrap(text, width(p.stderr)-len(prefix)-1) {
-		fmt.Fprintf(p.stderr, "%s%s\n", prefix, l)
-		prefix = strings.Repeat(" ", len(prefix))
+	for _, l := range fold(p.stderr, prefix, text) {
+		fmt.Fprintln(p.stderr, l)
 	}
 }
 

@@ -187,6 +187,7 @@ func needsQuotes(word string) bool {
 func instead(words []string, unknown *sysrq.UnknownError) string {
 	near := slices.Clone(unknown.Nearest)
 	if cmds := sysrq.Nearest(unknown.Word, subcommands); len(cmds) > 0 && len(words) == 1 {
+		near = slices.DeleteFunc(near, func(w string) bool { return strings.HasPrefix(w, "_") })
 		near = append(cmds[:1], near...)
 	}
 	switch {

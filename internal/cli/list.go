@@ -186,6 +186,14 @@ func (inv *inventory) readMask() {
 // none reports whether the kernel is known to have no SysRq.
 func (inv *inventory) none() bool { return errors.Is(inv.err, transport.ErrNoSysRq) }
 
+// name is the target as a sentence has it.
+func (inv *inventory) name() string {
+	if inv.target == "local:" {
+		return "this machine"
+	}
+	return inv.target
+}
+
 // rows are the commands to show: those that the kernel has, or could have.
 func (inv *inventory) rows() []sysrq.Command {
 	var rows []sysrq.Command
@@ -243,11 +251,11 @@ func (p *program) printList(inv inventory) error {
 	}
 	switch {
 	case inv.items != nil:
-		w.printf("%s has these commands, by its own word:\n", inv.target)
+		w.prose("", inv.name()+" has these commands, by its own word:")
 	case inv.none():
-		w.printf("%s has none of these; what a kernel can have:\n", inv.target)
+		w.prose("", inv.name()+" has none of these; what a kernel can have:")
 	default:
-		w.printf("%s was not asked or has not answered; what a kernel can have:\n", inv.target)
+		w.prose("", inv.name()+" could not be asked, or has not answered; what a kernel can have:")
 	}
 	if inv.hasMask {
 		w.printf("mask: kernel.sysrq = %s", inv.mask)
@@ -309,14 +317,14 @@ func (p *program) overview(ctx context.Context) error {
 	}
 	switch {
 	case inv.items != nil:
-		w.printf("%s answers: %d commands.\n", inv.target, len(inv.items))
+		w.prose("", fmt.Sprintf("%s answers: %d commands.", inv.name(), len(inv.items)))
 	case inv.err != nil:
-		p.fold(w, "", inv.why)
+		w.prose("", inv.why)
 		if hint := hintOf(inv.err); hint != "" {
-			p.fold(w, "  ", hint)
+			w.prose("  ", hint)
 		}
 	default:
-		p.fold(w, "", inv.target+": "+inv.why)
+		w.prose("", inv.target+": "+inv.why)
 	}
 	if inv.hasMask {
 		w.printf("Keyboard and serial line: kernel.sysrq = %s.\n", inv.mask)
@@ -334,8 +342,8 @@ func (p *program) overview(ctx context.Context) error {
 	}
 	if inv.err != nil { // nothing can be sent this way: what does work
 		w.printf(`
-  sysrq help reisub   what it would do        sysrq targets   other ways to a machine
-  sysrq lab           a machine to practise   sysrq --help    everything else
+  sysrq targets       other ways              sysrq help w    what a step does
+  sysrq lab           a place to practise     sysrq --help    everything else
 `)
 		return w.err
 	}
@@ -346,14 +354,10 @@ func (p *program) overview(ctx context.Context) error {
 	return w.err
 }
 
-// fold prints a sentence, on a terminal broken at words.
-func (p *program) fold(w *errWriter, indent, text string) {
-	lines := []string{text}
-	if p.isTerminal(p.stdout) {
-		lines = wrap(text, width(p.stdout)-len(indent)-1)
-	}
-	for _, l := range lines {
-		w.printf("%s%s\n", indent, l)
+// prose prints a sentence for a person.
+func (e *errWriter) prose(indent, text string) {
+	for _, l := range fold(e.w, indent, text) {
+		e.printf("%s\n", l)
 	}
 }
 

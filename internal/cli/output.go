@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,15 +22,23 @@ type printer interface {
 }
 
 func (p *program) printer(steps []sysrq.Step, opts runOptions) printer {
+	after := asideAfter
+	if sysrq.DangerOf(steps).Asks() {
+		after = 0 // the machine may not be there any more by then
+	}
 	if p.json {
-		return newAside(&jsonPrinter{enc: json.NewEncoder(p.stdout)})
+		return newAside(&jsonPrinter{enc: json.NewEncoder(p.stdout)}, after)
 	}
 	t := newTextPrinter(p, opts.verbose)
 	for _, st := range steps {
 		t.names = max(t.names, len(st.Command.Name))
 	}
-	return newAside(t)
+	return newAside(t, after)
 }
+
+// asideAfter is how long a harmless run may go on before anything is printed:
+// most are over by then, and need no goroutine to print.
+const asideAfter = 10 * time.Millisecond
 
 // aside prints in a goroutine of its own: a terminal that is stopped, a pager
 // that is not scrolled or a dead ssh session must not hold up a rescue.
@@ -40,11 +49,12 @@ type aside struct {
 	ready chan struct{}
 	ended chan struct{}
 	over  bool
+	begin *time.Timer
 }
 
-func newAside(to printer) *aside {
+func newAside(to printer, after time.Duration) *aside {
 	a := &aside{to: to, ready: make(chan struct{}, 1), ended: make(chan struct{})}
-	go a.run()
+	a.begin = time.AfterFunc(after, a.run)
 	return a
 }
 
@@ -89,6 +99,10 @@ func (a *aside) close() {
 	case a.ready <- struct{}{}:
 	default:
 	}
+	if a.begin.Stop() { // it never began
+		a.run()
+		return
+	}
 	<-a.ended
 }
 
@@ -124,8 +138,7 @@ type textPrinter struct {
 	mu       sync.Mutex
 	progress bool // whether there is a terminal to draw on
 	drawn    bool
-	tick     *time.Ticker
-	done     chan struct{}
+	done     chan struct{} // ends the drawing; nil when nobody draws
 	step     sysrq.Event
 	began    time.Time
 	heard    int
@@ -138,15 +151,18 @@ func newTextPrinter(p *program, verbose bool) *textPrinter {
 		progress: p.isTerminal(p.stderr) && os.Getenv("TERM") != "dumb",
 	}
 	if t.progress {
-		t.tick, t.done = time.NewTicker(100*time.Millisecond), make(chan struct{})
+		done := make(chan struct{})
+		t.done = done
 		go func() {
+			tick := time.NewTicker(100 * time.Millisecond)
+			defer tick.Stop()
 			for {
 				select {
-				case <-t.tick.C:
+				case <-tick.C:
 					t.mu.Lock()
 					t.draw()
 					t.mu.Unlock()
-				case <-t.done:
+				case <-done:
 					return
 				}
 			}
@@ -158,11 +174,11 @@ func newTextPrinter(p *program, verbose bool) *textPrinter {
 func (t *textPrinter) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.tick != nil {
-		t.tick.Stop()
+	if t.done != nil {
 		close(t.done)
-		t.tick = nil
+		t.done = nil
 	}
+	t.step = sysrq.Event{} // a tick may be under way
 	t.erase()
 }
 
@@ -172,7 +188,7 @@ func (t *textPrinter) draw() {
 	}
 	text := fmt.Sprintf("%d/%d %s %s … %.1f s", t.step.Step, t.step.Steps, t.step.Key, t.step.Name, time.Since(t.began).Seconds())
 	if t.heard > 0 {
-		text += fmt.Sprintf(", %d lines heard", t.heard)
+		text += fmt.Sprintf(", lines heard: %d", t.heard)
 	}
 	fmt.Fprintf(t.err, "\r\x1b[K%s", clip(text, width(t.err)-1))
 	t.drawn = true
@@ -201,15 +217,22 @@ func (t *textPrinter) event(ev sysrq.Event) {
 	case sysrq.EventNote:
 		if t.verbose {
 			t.erase()
-			fmt.Fprintf(t.err, "sysrq: %s\n", printable(ev.Text))
+			t.say("sysrq: ", ev.Text)
 		}
 	case sysrq.EventWarning:
 		t.erase()
-		fmt.Fprintf(t.err, "sysrq: %s %s: %s\n", ev.Key, ev.Name, printable(ev.Text))
+		t.say(fmt.Sprintf("sysrq: %s %s: ", ev.Key, ev.Name), ev.Text)
 	case sysrq.EventOutcome:
 		t.erase()
 		t.outcome(ev)
 		t.step = sysrq.Event{}
+	}
+}
+
+// say writes a note or a warning, whose words may come from elsewhere.
+func (t *textPrinter) say(prefix, text string) {
+	for _, l := range fold(t.err, prefix, printable(text)) {
+		fmt.Fprintln(t.err, l)
 	}
 }
 
@@ -336,8 +359,30 @@ func wrap(text string, n int) []string {
 	return append(lines, line)
 }
 
+// fold breaks a sentence at words, where it is for a terminal. In a log it
+// stays one line, and a text that has lines already keeps them.
+func fold(w io.Writer, prefix, text string) []string {
+	n := columns(w)
+	if n == 0 || strings.Contains(text, "\n") {
+		return []string{prefix + text}
+	}
+	indent := min(len(prefix), 7) // that of "sysrq: "
+	lines := wrap(prefix+text, n-1-indent)
+	for i := range lines {
+		if i > 0 {
+			lines[i] = strings.Repeat(" ", indent) + lines[i]
+		} else if lead := len(prefix) - len(strings.TrimLeft(prefix, " ")); lead > 0 {
+			lines[i] = prefix[:lead] + lines[i]
+		}
+	}
+	return lines
+}
+
 // width is the terminal's, or that of a wide piece of paper.
-func width(w io.Writer) int {
+func width(w io.Writer) int { return cmp.Or(columns(w), 120) }
+
+// columns are the terminal's, or 0.
+func columns(w io.Writer) int {
 	if raw, ok := w.(*crlf); ok {
 		w = raw.w
 	}
@@ -346,7 +391,7 @@ func width(w io.Writer) int {
 			return n
 		}
 	}
-	return 120
+	return 0
 }
 
 // style paints, on a terminal that wants it (NO_COLOR, TERM=dumb).

@@ -270,6 +270,7 @@ func (p *program) dryRun(target transport.Target, steps []sysrq.Step, opts runOp
 		Deadline float64   `json:"deadline_s"`
 		Then     string    `json:"on_timeout"`
 		Grace    float64   `json:"grace_s,omitempty"`
+		Besides  string    `json:"besides,omitempty"`
 	}
 	w := newErrWriter(p.stdout)
 	if !p.json {
@@ -284,6 +285,7 @@ func (p *program) dryRun(target transport.Target, steps []sysrq.Step, opts runOp
 		pl := plan{
 			Event: "plan", Target: target.String(), Step: i + 1, Key: c.Key, Name: c.Name, Danger: c.Danger.String(),
 			Send: target.Sends(c.Key), Await: cmp.Or(target.Awaits(c.Key), awaits(c)), Deadline: deadline.Seconds(), Then: st.OnTimeout.String(), Grace: st.Grace.Seconds(),
+			Besides: besides(target, c, opts),
 		}
 		if p.json {
 			w.json(pl)
@@ -296,11 +298,31 @@ func (p *program) dryRun(target transport.Target, steps []sysrq.Step, opts runOp
 			then = map[sysrq.OnTimeout]string{sysrq.GoOn: "; without it, go on", sysrq.StopThere: "; without it, stop"}[st.OnTimeout]
 		}
 		w.printf("     await  %s, for up to %s%s\n", pl.Await, short(deadline), then)
+		if pl.Besides != "" {
+			w.printf("     maybe  %s\n", pl.Besides)
+		}
 		if st.Grace > 0 && i+1 < len(steps) {
 			w.printf("     then   leave programs up to %s to end\n", short(st.Grace))
 		}
 	}
 	return w.err
+}
+
+// besides says what else may be sent so that a step's proof can be seen on a
+// console.
+func besides(target transport.Target, c sysrq.Command, opts runOptions) string {
+	if target.Scheme() == "local" {
+		return ""
+	}
+	var all []string
+	kind := c.Completion.Kind
+	if (kind == sysrq.CompletesLine || kind == sysrq.CompletesDump) && c.Name != "loglevel" && c.Completion.Level > 0 && !opts.keepConsole {
+		all = append(all, fmt.Sprintf("8, so that a quiet console shows that; %d when all is over", cmp.Or(opts.consoleLevel, 7)))
+	}
+	if kind == sysrq.CompletesDump {
+		all = append(all, "h, whose answer ends the dump")
+	}
+	return strings.Join(all, "; ")
 }
 
 // awaits says what proof a command's step waits for.

@@ -108,7 +108,9 @@ func (t *Transport) kill(ctx context.Context, say func(string)) (sysrq.Outcome, 
 	// be killed.
 	left, err := t.sys.waitNone(ctx, func(p native.Process) bool { return there[id{p.PID, p.Start}] })
 	if len(left) > 0 {
-		say("killed, but still there: " + native.Names(left, mostNames))
+		names := native.Names(left, mostNames)
+		say("killed, but still there: " + names)
+		t.attribute("kill-all-tasks: still there: %s", names)
 		return sysrq.Timeout, nil
 	}
 	if err != nil {

@@ -162,6 +162,10 @@ func open(ctx context.Context, c config, target string) (_ transport.Transport, 
 		}
 		p.console = transport.NewConsole(target, p.line)
 	}
+	// Whoever was here before may have typed just now. Seen once, with keys of
+	// several connections milliseconds apart: the guest missed the release of
+	// Shift, and every later letter was a capital, that is, no command.
+	p.last = time.Now()
 	p.closing, p.close = context.WithCancel(context.Background())
 	go p.watch()
 	return p, nil

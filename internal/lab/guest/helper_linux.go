@@ -145,9 +145,11 @@ func (g *guest) squeeze(s Squeeze) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.Killable {
-		err = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("-1000"), 0)
+	score := "-1000"
+	if s.Killable { // init's own, which its children have from it, is not
+		score = "0"
 	}
+	err = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(score), 0)
 	return []int{pid}, err
 }
 

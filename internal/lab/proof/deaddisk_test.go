@@ -41,7 +41,7 @@ const (
 	healthyDisk = 20_000_000 // bytes a second
 	// deadDiskWait is each step's deadline. A journal is committed every five
 	// seconds, and healthyData takes three.
-	deadDiskWait = 10 * time.Second
+	deadDiskWait = 8 * time.Second
 )
 
 func startDeadDisk(t *testing.T, series string) deadDisk {
@@ -162,11 +162,11 @@ func TestDeadDisk(t *testing.T) {
 			t.Logf("reset after %s", time.Since(began).Round(time.Millisecond))
 			console := string(m.Console())
 			for _, want := range []string{
-				`killed, but still there: dd \(\d+, stuck in the kernel\)`,
+				`sysrq\[local\]: kill-all-tasks: still there: .*\bdd \(\d+, stuck in the kernel\)`,
 				`sysrq\[local\]: sync: stuck at /dead\r?\n`,
 				`sysrq\[local\]: remount: stuck at /dead\r?\n`,
 				// The last words, after which nothing but the reset follows.
-				`sysrq\[rescue\]: reboot now; before: .*, kill-all-tasks timeout in 10\S*, sync timeout in 10\S*, unmount timeout in 10.*\n.*sysrq: Resetting`,
+				`sysrq\[rescue\]: reboot now; before: .*, kill-all-tasks timeout in 8\S*, sync timeout in 8\S*, unmount timeout in 8(?s:.*)sysrq: Resetting`,
 			} {
 				if !regexp.MustCompile(want).MatchString(console) {
 					t.Errorf("the console does not say %s", want)
@@ -204,7 +204,7 @@ func (m deadDisk) waitStuck(t *testing.T, pid int) {
 // too, with a journal to be replayed.
 func TestDeadDiskFromOutside(t *testing.T) {
 	for _, tc := range []struct {
-		series                   string
+		series                  string
 		beforeClean, afterWhole bool
 	}{
 		// s writes /before and is stuck; u makes /before read-only in order,

@@ -63,7 +63,7 @@ func (m localRun) rescued(t *testing.T, started int, data string) {
 	must(t, m.Wait(m.ctx))
 	console := m.Console()
 	last := regexp.MustCompile(`sysrq\[rescue\]: reboot now; before: unraw \w+ in [^,]+, terminate-all-tasks done in [^,]+, ` +
-		`kill-all-tasks done in [^,]+, sync done in [^,]+, unmount done in .*\r?\n.*sysrq: Resetting`)
+		`kill-all-tasks done in [^,]+, sync done in [^,]+, unmount done in (?s:.*)sysrq: Resetting`)
 	if !last.Match(console) {
 		t.Errorf("the last words before the reset are not there: %s", last)
 	}

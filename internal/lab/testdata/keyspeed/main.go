@@ -1,0 +1,73 @@
+// Command keyspeed measures, inside a machine, what the library adds to one
+// write(2) of a key. It prints the nanoseconds of each repetition as JSON.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/sysrq/sysrq"
+	"github.com/sysrq/sysrq/rescue"
+	"github.com/sysrq/sysrq/transport/local"
+)
+
+func main() {
+	if err := measure(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func measure() error {
+	rounds, err := strconv.Atoi(os.Args[1])
+	if err != nil {
+		return err
+	}
+	fd, err := syscall.Open("/proc/sysrq-trigger", syscall.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	t, err := local.Open(local.Options{})
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+
+	const key = '4'
+	raw := []byte{key}
+	steps := []sysrq.Step{{Command: sysrq.ForKeyOn(key, t.Properties().Arch)}}
+	// What is compared takes turns, so that whatever else the machine does
+	// meets all of it.
+	took := make(map[string][]int64)
+	for range rounds {
+		for _, way := range []struct {
+			name string
+			do   func() error
+		}{
+			{"write", func() error { _, err := syscall.Write(fd, raw); return err }},
+			{"trigger", func() error { return t.Trigger(ctx, key) }},
+			{"rescue", func() error {
+				for ev := range rescue.Run(ctx, t, steps, rescue.Options{}) {
+					if ev.Type == sysrq.EventOutcome && ev.Outcome != sysrq.Done {
+						return fmt.Errorf("%s: %s", ev.Outcome, ev.Text)
+					}
+				}
+				return nil
+			}},
+		} {
+			began := time.Now()
+			if err := way.do(); err != nil {
+				return fmt.Errorf("%s: %w", way.name, err)
+			}
+			took[way.name] = append(took[way.name], time.Since(began).Nanoseconds())
+		}
+	}
+	return json.NewEncoder(os.Stdout).Encode(took)
+}
