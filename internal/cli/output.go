@@ -273,7 +273,7 @@ func (t *textPrinter) outcome(ev sysrq.Event) {
 	if n := len(ev.Evidence); n > 0 && ev.Outcome.OK() && ev.Text == "" {
 		last := ev.Evidence[n-1].Text
 		if !sysrq.IsHelp(last) && last != t.lastLine && !strings.HasPrefix(last, "sysrq[rescue]: ") {
-			proof = "  " + strings.Join(strings.Fields(printable(last)), " ")
+			proof = "  " + strings.TrimPrefix(strings.Join(strings.Fields(printable(last)), " "), "sysrq: ")
 		}
 	}
 	plain := fmt.Sprintf("%-11s", ev.Outcome)
