@@ -123,6 +123,11 @@ func (a *attempt) send(ctx context.Context) {
 		go func() {
 			o, err := a.doer.Do(ctx, key, func(text string) {
 				select {
+				case said <- text: // what is said last, when ctx is over, says who is stuck
+					return
+				default:
+				}
+				select {
 				case said <- text:
 				case <-ctx.Done():
 				}
