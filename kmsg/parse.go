@@ -3,7 +3,6 @@ package kmsg
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 )
@@ -12,16 +11,23 @@ import (
 // /dev/kmsg.
 var ErrSyntax = errors.New("not a record of /dev/kmsg")
 
-// One error for each thing that can be wrong, made once: a reader that is fed
-// garbage allocates no more than one that is fed records.
-var (
-	errPriority = fmt.Errorf("%w: priority", ErrSyntax)
-	errSequence = fmt.Errorf("%w: sequence number", ErrSyntax)
-	errTime     = fmt.Errorf("%w: time", ErrSyntax)
-	errFlags    = fmt.Errorf("%w: flags", ErrSyntax)
-	errNoText   = fmt.Errorf("%w: no text", ErrSyntax)
-	errBehind   = fmt.Errorf("%w: something else behind it", ErrSyntax)
+// syntaxError says what is wrong. It is a constant: a reader that is fed
+// garbage allocates no more than one that is fed records, and a program that
+// reads none pays nothing for it when it starts.
+type syntaxError string
+
+const (
+	errPriority syntaxError = "priority"
+	errSequence syntaxError = "sequence number"
+	errTime     syntaxError = "time"
+	errFlags    syntaxError = "flags"
+	errNoText   syntaxError = "no text"
+	errBehind   syntaxError = "something else behind it"
 )
+
+func (e syntaxError) Error() string { return ErrSyntax.Error() + ": " + string(e) }
+
+func (syntaxError) Unwrap() error { return ErrSyntax }
 
 // maxPriority is facility 255, level 7: LOG_FACILITY keeps eight bits
 // (kernel/printk/printk.c, devkmsg_write; 6.1, 6.12, 7.2).

@@ -2,7 +2,7 @@ package lab
 
 import (
 	"context"
-	"debug/elf"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"os/exec"
@@ -38,15 +38,28 @@ func initFor(ctx context.Context, goarch, dir string) (string, error) {
 	return path, Build(ctx, goarch, Program, path)
 }
 
-// static reports whether a program needs no other files.
+// static reports whether a 64-bit program needs no other files: its header
+// names no interpreter. Package debug/elf would tell as well, at the price of
+// all that it links into every start of the program.
 func static(path string) bool {
-	f, err := elf.Open(path)
+	const interpreter = 3 // PT_INTERP
+	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_INTERP {
+	var h [64]byte
+	if _, err := f.ReadAt(h[:], 0); err != nil || string(h[:5]) != "\x7fELF\x02" {
+		return false
+	}
+	var order binary.ByteOrder = binary.LittleEndian
+	if h[5] == 2 {
+		order = binary.BigEndian
+	}
+	at, size, count := int64(order.Uint64(h[32:])), int64(order.Uint16(h[54:])), int64(order.Uint16(h[56:]))
+	for i := range count {
+		var kind [4]byte
+		if _, err := f.ReadAt(kind[:], at+i*size); err != nil || order.Uint32(kind[:]) == interpreter {
 			return false
 		}
 	}

@@ -71,7 +71,7 @@ func TestSpeed(t *testing.T) {
 	must(t, err)
 
 	t.Run("library", func(t *testing.T) {
-		ran, err := m.Run(ctx, "keyspeed", "1000")
+		ran, err := m.Run(ctx, "keyspeed", "2000")
 		must(t, err)
 		var took map[string][]int64
 		must(t, json.Unmarshal(ran.Stdout, &took))
