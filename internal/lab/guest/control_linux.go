@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve answers on the control channel, each op in its own time.
+// serve answers on the control channel, each op in its own time, until the
+// channel breaks: it returns why.
 func (g *guest) serve() error {
 	tty, err := os.OpenFile(g.plan.Control, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {

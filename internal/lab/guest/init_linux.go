@@ -50,9 +50,7 @@ func Main() {
 		g.sayReply(g.do(op))
 	}
 	if g.plan.Control != "" {
-		if err := g.serve(); err != nil {
-			g.say("control channel: " + err.Error())
-		}
+		g.say("control channel: " + g.serve().Error())
 	}
 	select {}
 }
