@@ -90,6 +90,13 @@ var (
 	// can still lose keys. Whoever wants to know waits for the header.
 	keyGap = 100 * time.Millisecond
 
+	// keyHold is how long a key stays down. Linux 7.2 (not 6.12) never resets
+	// when the release comes too soon: key b lets interrupts in while it is in
+	// the keyboard's own, and a second one of the keyboard waits for the first
+	// to end (sysrq_handle_reboot, handle_edge_irq, irq_wait_on_inprogress).
+	// Fingers are slower.
+	keyHold = 80 * time.Millisecond
+
 	// lineSettle is what a guest gets to take one character from its UART
 	// before the BREAK flag that would mark it.
 	lineSettle = 200 * time.Millisecond
@@ -219,8 +226,8 @@ var (
 
 // Trigger sends one key. Between two keys lie 100 ms at least.
 //
-// On a keyboard the key is one command to QEMU with all its presses and
-// releases, which arrives whole or not at all. On a serial line it is a BREAK
+// On a keyboard the key is one command to QEMU with all its presses, which
+// arrives whole or not at all, and one with its releases. On a serial line it is a BREAK
 // through the monitor and then a byte through the console's socket. The first
 // one, and the next after one that failed in between, is preceded by a NUL,
 // which disarms a line that waits for a key; a program that reads the line
@@ -253,11 +260,12 @@ func (p *path) trigger(ctx context.Context, k sysrq.Key) (mayHaveArrived bool, e
 	if err := p.running(ctx); err != nil {
 		return false, err
 	}
-	defer func() { p.last = time.Now() }()
 	switch p.via {
 	case viaSerial:
+		defer func() { p.last = time.Now() }()
 		return p.breakAndKey(ctx, k)
 	case viaHVC:
+		defer func() { p.last = time.Now() }()
 		// hvc_console.c takes Ctrl-O for itself and then one more character,
 		// without a limit of time.
 		n, err := p.write(ctx, []byte{0x0f, byte(k)})
@@ -287,11 +295,11 @@ func (p *path) running(ctx context.Context) error {
 
 // typeKey presses Alt, SysRq and the key.
 //
-// input-send-event puts all presses and releases into the keyboard's queue at
-// once, or says why not: the machine has no keyboard, or does not run. No time
-// is needed between them: the kernel acts on the press of the key while Alt and
-// SysRq are down, however briefly, and leaves the active mode with the release
-// of Alt (facts: keyboard state machine). Measured with QEMU 7.2 under
+// input-send-event puts all presses into the keyboard's queue at once, or says
+// why not: the machine has no keyboard, or does not run. No time is needed
+// between them: the kernel acts on the press of the key while Alt and SysRq are
+// down, and leaves the active mode with the release of Alt (facts: keyboard
+// state machine). The releases follow, keyHold later. Measured with QEMU 7.2 under
 // emulation and Linux 6.1: of 100 keys on a PS/2 keyboard and 40 on a virtio
 // one none was lost, and the header was on the console 3 to 5 ms after the key.
 //
@@ -307,6 +315,7 @@ func (p *path) typeKey(ctx context.Context, k sysrq.Key) error {
 		keys = append([]string{"shift"}, keys...)
 	}
 	if p.hold > 0 {
+		defer func() { p.last = time.Now() }()
 		send := struct {
 			Keys []qcode `json:"keys"`
 			Hold int64   `json:"hold-time"`
@@ -316,16 +325,27 @@ func (p *path) typeKey(ctx context.Context, k sysrq.Key) error {
 		}
 		return p.monitor.Execute(ctx, "send-key", send, nil)
 	}
-	var send struct {
-		Events []keyEvent `json:"events"`
+	var press, release keyEvents
+	for i, name := range keys {
+		press.Events = append(press.Events, newKeyEvent(name, true))
+		release.Events = append(release.Events, newKeyEvent(keys[len(keys)-1-i], false))
 	}
-	for _, name := range keys {
-		send.Events = append(send.Events, newKeyEvent(name, true))
+	if err := p.monitor.Execute(ctx, "input-send-event", press, nil); err != nil {
+		return err
 	}
-	for i := len(keys) - 1; i >= 0; i-- {
-		send.Events = append(send.Events, newKeyEvent(keys[i], false))
-	}
-	return p.monitor.Execute(ctx, "input-send-event", send, nil)
+	// The key has arrived, whatever comes now: a machine that is resetting, or
+	// gone, needs no release. One that lives must not keep Alt, though ctx ends.
+	p.last = time.Now()
+	_ = p.sleep(ctx, keyHold)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyHold)
+	defer cancel()
+	_ = p.monitor.Execute(ctx, "input-send-event", release, nil)
+	return nil
+}
+
+// keyEvents are the arguments of input-send-event.
+type keyEvents struct {
+	Events []keyEvent `json:"events"`
 }
 
 // qcode is a KeyValue (qapi/ui.json).

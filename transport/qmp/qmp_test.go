@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	keyGap, lineSettle = time.Millisecond, time.Millisecond
+	keyGap, keyHold, lineSettle = 2*time.Millisecond, time.Millisecond, time.Millisecond
 	goleak.VerifyTestMain(m)
 }
 
