@@ -227,11 +227,11 @@ var (
 // Trigger sends one key. Between two keys lie 100 ms at least.
 //
 // On a keyboard the key is one command to QEMU with all its presses, which
-// arrives whole or not at all, and one with its releases. On a serial line it is a BREAK
-// through the monitor and then a byte through the console's socket. The first
-// one, and the next after one that failed in between, is preceded by a NUL,
-// which disarms a line that waits for a key; a program that reads the line
-// reads the NUL (a getty with several speeds goes on to the next).
+// arrives whole or not at all, and one with its releases. On a serial line it
+// is a BREAK through the monitor and then a byte through the console's socket.
+// The first one, and the next after one that failed in between, is preceded by
+// a NUL, which disarms a line that waits for a key; a program that reads the
+// line reads the NUL (a getty with several speeds goes on to the next).
 func (p *path) Trigger(ctx context.Context, k sysrq.Key) error {
 	arrived, err := p.trigger(ctx, k)
 	if err == nil {

@@ -106,8 +106,10 @@ func (s *summary) line(b []byte) bool {
 	}
 	id := e.Package + " " + e.Test
 	switch e.Action {
-	case "run":
+	case "run", "cont":
 		s.running[id] = e.Time
+	case "pause": // waits for its turn
+		delete(s.running, id)
 	case "output", "build-output":
 		if e.Test == "" && (e.Action == "build-output" || !strings.HasPrefix(e.Output, "PASS")) {
 			fmt.Fprint(s.w, e.Output)

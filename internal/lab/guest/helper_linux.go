@@ -97,7 +97,7 @@ func (g *guest) hang(h Hang) (pids []int, err error) {
 		}
 		pids = append(pids, pid)
 	}
-	for range 500 {
+	for range 3000 { // half a minute: the machine may be one of several on this host
 		stuck := 0
 		for _, pid := range pids {
 			if letter(pid) == "D" {
@@ -230,9 +230,22 @@ func waitForChild() {
 	}
 }
 
-// letter is a process's state.
+// letter is the state of a process: D when any of its threads is stuck. A Go
+// program's work need not stay on its first thread, and on a busy machine it
+// does not.
 func letter(pid int) string {
-	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	first := threadLetter(fmt.Sprintf("/proc/%d/stat", pid))
+	threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, t := range threads {
+		if threadLetter(fmt.Sprintf("/proc/%d/task/%s/stat", pid, t.Name())) == "D" {
+			return "D"
+		}
+	}
+	return first
+}
+
+func threadLetter(file string) string {
+	stat, _ := os.ReadFile(file)
 	_, after, ok := strings.Cut(string(stat), ") ")
 	if !ok || after == "" {
 		return ""
