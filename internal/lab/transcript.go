@@ -75,6 +75,11 @@ func (t *transcript) understand(line string) {
 		return
 	}
 	if f := strings.Fields(said); len(f) == 4 && f[0] == "boot" {
+		// QEMU's copy of the console can double a character when the socket
+		// beside it is slow. The line comes twice, so a spoilt one is no loss.
+		if len(f[1]) > len("01234567-89ab-cdef-0123-456789abcdef") {
+			return
+		}
 		b := guest.Boot{ID: f[1], Release: f[2]}
 		_, _ = fmt.Sscan(f[3], &b.Uptime)
 		for _, known := range t.boots {
