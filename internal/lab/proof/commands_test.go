@@ -75,6 +75,16 @@ func everyCommand(t *testing.T, series string, d pcDoor) {
 		t.Errorf("the kernel lists\n%q\nand the table\n%q", listed, want)
 	}
 
+	if d.door == sysrq.DoorTrigger {
+		// A lone '_' is silent since 6.8, and HELP before.
+		want := map[string]string{"6.1": "bulk prefix _: no", "6.12": "bulk prefix _: yes", "7.2": "bulk prefix _: yes"}[series]
+		r, err := m.Run(waits(t, "list"), "/bin/sysrq", "list")
+		must(t, err)
+		if !strings.Contains(string(r.Stdout), want) {
+			t.Errorf("list lacks %q:\n%s", want, r.Stdout)
+		}
+	}
+
 	keys := []sysrq.Key(pcOrder)
 	for _, k := range pcKeys(items) {
 		if !slices.Contains(keys, k) {
