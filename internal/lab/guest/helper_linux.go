@@ -175,17 +175,22 @@ func (g *guest) spin(s Spin) (pids []int, err error) {
 	return pids, nil
 }
 
-// useCPU says that it is ready before it takes the CPU from whoever listens.
+// useCPU takes a CPU, once it has said that it is ready to. The policy is that
+// of the process's first thread, by which it is known, and of the thread that
+// works: a Go program may have moved to another meanwhile.
 func useCPU(fifo int) error {
-	_, _ = os.Stdout.WriteString("ok")
-	if fifo > 0 {
-		err := unix.SchedSetAttr(0, &unix.SchedAttr{
+	for _, thread := range []int{os.Getpid(), 0} {
+		if fifo == 0 {
+			break
+		}
+		err := unix.SchedSetAttr(thread, &unix.SchedAttr{
 			Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: uint32(fifo),
 		}, 0)
 		if err != nil {
 			return err
 		}
 	}
+	_, _ = os.Stdout.WriteString("ok")
 	var turns uint64
 	for turns < math.MaxUint64 { // for ever, as far as anybody will see
 		turns++
