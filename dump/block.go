@@ -141,9 +141,9 @@ type Task struct {
 	// was not printed.
 	State string `json:"state,omitempty"`
 	// PID is -1 where it was not printed; so are TGID and PPID.
-	PID  int `json:"pid"`
-	TGID int `json:"tgid,omitempty"`
-	PPID int `json:"ppid,omitempty"`
+	PID       int    `json:"pid"`
+	TGID      int    `json:"tgid,omitempty"`
+	PPID      int    `json:"ppid,omitempty"`
 	Flags     uint64 `json:"flags,omitempty"`
 	TaskFlags uint64 `json:"task_flags,omitempty"`
 	// HasFlags: a header that was cut has none.

@@ -1,33 +1,512 @@
 package dump
 
-import "io"
+import (
+	"bytes"
+	"io"
+	"time"
+
+	"github.com/sysrq/sysrq/kmsg"
+)
 
 // Parser reads blocks from a text.
-type Parser struct{ block *Block }
+//
+// Lines of one caller (PRINTK_CALLER) form a lane, in which blocks follow each
+// other. Without caller ids there is one lane for all, and reports that two
+// processors print at once stand in each other. They are pulled apart where a
+// line contradicts the block that is open, such as a second "Call Trace:", and
+// fits one that was left before its end. Blocks that this happened to are
+// marked with DoubtInterleaved.
+type Parser struct {
+	log  *kmsg.Log
+	line line
+	held heldLine
+	join []byte
+
+	names names
+	pools pools
+	text  []byte
+
+	only  lane // of lines without a caller
+	lanes map[kmsg.Caller]*lane
+	// last is the lane of the last line, owner the block that has it.
+	last  *lane
+	owner builder
+	class class // of that line
+
+	n       int64 // lines so far, for telling what is stale
+	done    []builder
+	out     builder
+	ended   bool
+	counts  Counts
+	marks   marks
+	boot    int
+	clock   time.Duration
+	dump    int
+	command string
+	// hung is the hung-task report that a blocker line behind it is about.
+	hung *taskBuilder
+
+	// Log, where set, gets every line that belongs to no block: its number in
+	// the source, and its text without the prefix, which changes with the next.
+	Log func(line int64, text []byte)
+}
 
 // NewParser makes a Parser of r, which may hold any form of a kernel's log that
-// kmsg.Log reads.
-func NewParser(r io.Reader) *Parser { return &Parser{} }
-
-// Scan waits for the next block. It returns false at the end of the text, and
-// after an error.
-func (p *Parser) Scan() bool { return false }
-
-// Block is what the last Scan found. It changes with the next.
-func (p *Parser) Block() *Block { return p.block }
-
-// Err is why the last Scan found nothing, or nil at the end of the text.
-func (p *Parser) Err() error { return nil }
-
-// Counts says what became of the lines read so far.
-func (p *Parser) Counts() Counts { return Counts{} }
+// [kmsg.Log] reads.
+func NewParser(r io.Reader) *Parser {
+	return &Parser{log: kmsg.NewLog(r), boot: 1}
+}
 
 // Counts is what became of the lines of a text.
 type Counts struct {
-	// Lines is how many there are; each is in a block, or empty, or one of Log.
+	// Lines is how many there are. Each is in a block, or empty, or one of Log.
 	Lines int64 `json:"lines"`
 	// Log is the lines that belong to no dump: the rest of the log.
 	Log int64 `json:"log"`
 	// Unread is the lines in blocks of KindUnread.
 	Unread int64 `json:"unread"`
+}
+
+// Block is what the last Scan found. It changes with the next.
+func (p *Parser) Block() *Block { return &p.out.base().Block }
+
+// Err is why the last Scan found nothing, or nil at the end of the text.
+func (p *Parser) Err() error { return p.log.Err() }
+
+// Counts says what became of the lines read so far.
+func (p *Parser) Counts() Counts { return p.counts }
+
+// Scan waits for the next block. It returns false at the end of the text, and
+// after an error.
+func (p *Parser) Scan() bool {
+	if p.out != nil {
+		p.pools.put(p.out)
+		p.out = nil
+	}
+	for {
+		if b := p.ready(); b != nil {
+			p.out = b
+			return true
+		}
+		switch {
+		case p.ended:
+			return false
+		case p.log.Scan():
+			p.record(p.log.Record())
+		default:
+			p.release()
+			p.finishAll()
+			p.ended = true
+		}
+	}
+}
+
+// base is what all builders have.
+type base struct {
+	Block
+	spans   []Span
+	touched int64 // the parser's n when it last took a line
+	// clash: a line came that contradicts it.
+	clash bool
+}
+
+func (b *base) base() *base { return b }
+
+// builder is a block that is being read.
+type builder interface {
+	base() *base
+	// take takes a line of the block's lane, or refuses it. It keeps nothing of
+	// the line's bytes.
+	take(p *Parser, l *line) bool
+	// whole reports whether nothing is missing, as far as can be told.
+	whole() bool
+	// end makes the body ready to be read.
+	end()
+}
+
+// lane is the blocks of one caller.
+type lane struct {
+	open builder
+	// left are blocks that another began in the midst of, the newest last.
+	left []builder
+}
+
+const (
+	maxLeft  = 3   // a block that so many others began after is not waited for
+	stale    = 300 // lines after which a block gets no more
+	maxLanes = 256
+	maxDone  = 64
+)
+
+// ready is the next block in the order of their beginnings.
+func (p *Parser) ready() builder {
+	if len(p.done) == 0 {
+		return nil
+	}
+	first := 0
+	for i, b := range p.done {
+		if b.base().First < p.done[first].base().First {
+			first = i
+		}
+	}
+	b := p.done[first]
+	if !p.ended && len(p.done) < maxDone && p.oldest() < b.base().First {
+		return nil
+	}
+	p.done = append(p.done[:first], p.done[first+1:]...)
+	return b
+}
+
+// oldest is where the oldest block begins that has not ended.
+func (p *Parser) oldest() int64 {
+	at := int64(1) << 62
+	look := func(ln *lane) {
+		if ln.open != nil {
+			at = min(at, ln.open.base().First)
+		}
+		for _, b := range ln.left {
+			at = min(at, b.base().First)
+		}
+	}
+	look(&p.only)
+	for _, ln := range p.lanes {
+		look(ln)
+	}
+	return at
+}
+
+// record takes the next record of the log, which may have several lines.
+func (p *Parser) record(r *kmsg.Record) {
+	first, last := p.log.Lines()
+	p.counts.Lines = max(p.counts.Lines, last)
+	if r.Lost > 0 {
+		p.release()
+		p.lost()
+		return
+	}
+	p.marks.see(r)
+	if r.HasTime {
+		p.tick(r.Time)
+	}
+	text := r.Text
+	for {
+		t, rest, more := bytes.Cut(text, lf)
+		if len(bytes.TrimSpace(t)) > 0 {
+			l := &p.line
+			*l = line{text: t, rec: r, first: first, last: last, bare: p.marks.bare(r)}
+			l.lex()
+			p.step(l)
+		}
+		if !more {
+			return
+		}
+		text = rest
+	}
+}
+
+var lf = []byte{'\n'}
+
+// anotherBoot is how far the kernel's clock has to go back for another kernel
+// to be speaking: between processors it goes back a little.
+const anotherBoot = 30 * time.Second
+
+func (p *Parser) tick(t time.Duration) {
+	if p.clock-t > anotherBoot {
+		p.reboot()
+	}
+	p.clock = t
+}
+
+func (p *Parser) reboot() {
+	p.release()
+	p.finishAll()
+	p.boot++
+	p.dump, p.command = p.dump, ""
+}
+
+// lost marks what was open when records were lost.
+func (p *Parser) lost() {
+	mark := func(ln *lane) {
+		if ln.open != nil {
+			ln.open.base().doubt(DoubtLost)
+		}
+		for _, b := range ln.left {
+			b.base().doubt(DoubtLost)
+		}
+	}
+	mark(&p.only)
+	for _, ln := range p.lanes {
+		mark(ln)
+	}
+}
+
+func (b *base) doubt(d Doubt) {
+	for _, have := range b.Unsure {
+		if have == d {
+			return
+		}
+	}
+	b.Unsure = append(b.Unsure, d)
+}
+
+// laneOf is the lane of a line: its caller's, or the last one's for a line
+// that only goes on.
+func (p *Parser) laneOf(l *line) *lane {
+	if l.bare && p.last != nil {
+		return p.last
+	}
+	c := l.rec.Caller
+	if c.Kind == 0 {
+		return &p.only
+	}
+	if ln := p.lanes[c]; ln != nil {
+		return ln
+	}
+	if p.lanes == nil || len(p.lanes) >= maxLanes {
+		for _, ln := range p.lanes {
+			p.closeLane(ln)
+		}
+		p.lanes = map[kmsg.Caller]*lane{}
+	}
+	ln := &lane{}
+	p.lanes[c] = ln
+	return ln
+}
+
+// feed gives a line to the block that it belongs to.
+func (p *Parser) feed(l *line) {
+	p.n++
+	ln := p.laneOf(l)
+	p.last = ln
+	if p.n&0xff == 0 {
+		p.sweep()
+	}
+	cur := ln.open
+	if cur != nil && cur.take(p, l) {
+		p.took(cur, l)
+		return
+	}
+	switch {
+	case l.class == cBlocker && p.hung != nil && p.hung.blocker(p, l):
+		p.took(p.hung, l)
+	case l.class.begins() && p.begin(ln, p.pools.make(l), l):
+	case l.class.ofStack():
+		p.stray(ln, l)
+	case cur != nil && l.bare && p.owner == cur && p.class.wraps():
+		p.took(cur, l) // the rest of a line that was wrapped
+		p.class = cRegs
+	default:
+		p.other(l)
+	}
+}
+
+// wraps reports whether a line of the class is often longer than a mail's.
+func (c class) wraps() bool {
+	switch c {
+	case cRegs, cIP, cModules, cWorkqueue, cCPULine, cHardware, cHungNote, cFrame, cMemory, cOOMPart, cPanic, cHelp, cTaskTable, cRCUPart, cRCU:
+		return true
+	}
+	return c == cOther
+}
+
+// took notes that b has taken l.
+func (p *Parser) took(b builder, l *line) {
+	h := b.base()
+	switch n := len(h.spans); {
+	case n == 0:
+		h.First = l.first
+		h.spans = append(h.spans, Span{l.first, l.last})
+	case p.owner == b || l.first <= h.spans[n-1].Last+1:
+		h.spans[n-1].Last = max(h.spans[n-1].Last, l.last)
+	default:
+		h.spans = append(h.spans, Span{l.first, l.last})
+	}
+	h.Last = max(h.Last, l.last)
+	h.touched = p.n
+	if l.joined {
+		h.doubt(DoubtWrapped)
+	}
+	p.owner, p.class = b, l.class
+}
+
+// begin makes b the lane's open block, with l as its first line. A builder that
+// refuses it is none: then nothing has happened.
+func (p *Parser) begin(ln *lane, b builder, l *line) bool {
+	if b == nil {
+		return false
+	}
+	h := b.base()
+	spans, unsure := h.spans[:0], h.Unsure[:0]
+	*h = base{Block: Block{Kind: h.Kind, Boot: p.boot, Dump: p.dump, Command: p.command, Unsure: unsure, Body: h.Body}, spans: spans}
+	if l.rec.HasTime {
+		h.Time, h.HasTime = l.rec.Time, true
+	}
+	if !b.take(p, l) {
+		p.pools.put(b)
+		return false
+	}
+	p.leave(ln)
+	ln.open = b
+	p.took(b, l)
+	return true
+}
+
+// leave puts the open block of a lane aside, or ends it.
+func (p *Parser) leave(ln *lane) {
+	b := ln.open
+	ln.open = nil
+	switch {
+	case b == nil:
+	case b.whole():
+		p.finish(b)
+	default:
+		ln.left = append(ln.left, b)
+		if len(ln.left) > maxLeft {
+			p.finish(ln.left[0])
+			ln.left = append(ln.left[:0], ln.left[1:]...)
+		}
+	}
+}
+
+// stray finds a home for a part that the open block refuses: a block that was
+// left before its end, or a stack of its own.
+func (p *Parser) stray(ln *lane, l *line) {
+	for i := len(ln.left) - 1; i >= 0; i-- {
+		b := ln.left[i]
+		if b.take(p, l) {
+			b.base().doubt(DoubtInterleaved)
+			if ln.open != nil {
+				ln.open.base().doubt(DoubtInterleaved)
+			}
+			p.took(b, l)
+			return
+		}
+	}
+	if ln.open != nil {
+		ln.open.base().clash = true
+	}
+	switch l.class {
+	case cTrace, cTag, cFrame:
+		// Its head is lost, or it is the rest of a stack whose middle is.
+		if !p.begin(ln, p.pools.stack(), l) {
+			p.other(l)
+		}
+	case cCPULine:
+		p.begin(ln, p.pools.cpu(), l)
+	case cCut, cEnd, cModules, cHardware, cWorkqueue, cTail:
+		p.other(l)
+	default:
+		p.unread(ln, l)
+	}
+}
+
+// unread keeps a line that looks like a part of a dump and belongs to nothing
+// that is known.
+func (p *Parser) unread(ln *lane, l *line) {
+	p.counts.Unread += l.last - l.first + 1
+	p.begin(ln, p.pools.unread(), l)
+}
+
+// other is a line that belongs to no dump.
+func (p *Parser) other(l *line) {
+	p.counts.Log += l.last - l.first + 1
+	p.owner, p.class = nil, cOther
+	if p.Log != nil {
+		p.Log(l.first, l.text)
+	}
+	if len(l.text) > 13 && l.text[0] == 'L' && string(l.text[:14]) == "Linux version " && p.clock > 0 {
+		p.fresh()
+	}
+}
+
+// fresh begins another boot, unless its clock has said so already.
+func (p *Parser) fresh() {
+	if p.clock > time.Second {
+		p.reboot()
+		p.clock = 0
+	}
+}
+
+// sweep ends blocks that have got nothing for long.
+func (p *Parser) sweep() {
+	one := func(ln *lane) {
+		if ln.open != nil && p.n-ln.open.base().touched > stale {
+			p.finish(ln.open)
+			ln.open = nil
+		}
+		kept := ln.left[:0]
+		for _, b := range ln.left {
+			if p.n-b.base().touched > stale {
+				p.finish(b)
+			} else {
+				kept = append(kept, b)
+			}
+		}
+		ln.left = kept
+	}
+	one(&p.only)
+	for _, ln := range p.lanes {
+		one(ln)
+	}
+}
+
+func (p *Parser) closeLane(ln *lane) {
+	for _, b := range ln.left {
+		p.finish(b)
+	}
+	ln.left = ln.left[:0]
+	if ln.open != nil {
+		p.finish(ln.open)
+		ln.open = nil
+	}
+}
+
+func (p *Parser) finishAll() {
+	p.closeLane(&p.only)
+	for _, ln := range p.lanes {
+		p.closeLane(ln)
+	}
+	p.owner, p.last = nil, nil
+}
+
+// finish makes a block ready.
+func (p *Parser) finish(b builder) {
+	h := b.base()
+	b.end()
+	if !b.whole() {
+		h.doubt(DoubtTorn)
+	}
+	h.Spans = nil
+	if len(h.spans) > 1 {
+		h.Spans = h.spans
+	}
+	if len(h.Unsure) == 0 {
+		h.Unsure = h.Unsure[:0]
+	}
+	if p.owner == b {
+		p.owner = nil
+	}
+	if p.hung != nil && builder(p.hung) == b {
+		p.hung = nil
+	}
+	p.done = append(p.done, b)
+}
+
+// marks knows whether the lines of a log have a mark of the kernel's.
+type marks struct{ with, without int }
+
+func (m *marks) see(r *kmsg.Record) {
+	if r.Kernel {
+		m.with++
+	} else if !r.User {
+		m.without++
+	}
+	if m.with+m.without > 1<<10 { // what counts is what was seen last
+		m.with, m.without = m.with/2, m.without/2
+	}
+}
+
+// bare reports whether r is a line without a mark among lines with one.
+func (m *marks) bare(r *kmsg.Record) bool {
+	return !r.Kernel && !r.User && m.with > 0 && m.with*2 >= m.without
 }
