@@ -7,7 +7,7 @@ import "time"
 
 // Record is one record of the kernel's log, or a gap in it.
 //
-// The bytes of Text and Dict belong to whoever filled the record and change
+// The bytes of Prefix, Text and Dict belong to whoever filled the record and change
 // with its next one; Clone keeps them.
 type Record struct {
 	// Lost is how many records were lost just before this one. A record with
@@ -42,7 +42,16 @@ type Record struct {
 	// false for all lines. It is no proof: a program that may write to the
 	// console can write a mark as well.
 	Kernel bool
+	// User is set where the source says that a program wrote it, not the
+	// kernel: another name than 'kernel' in a system log, another transport in
+	// a journal, another facility. Only a Log sets it. What lacks all marks of
+	// the kernel's is not for that reason a program's.
+	User bool
 
+	// Prefix is what stood before Text, as it was, where a Log took it off:
+	// times, host names, marks. It is empty where there was none, or where the
+	// source keeps such things in fields of their own.
+	Prefix []byte
 	// Text is the line, without its newline, with escapes undone. It may hold
 	// newlines of its own, and whatever else was printed: make it harmless
 	// before a terminal sees it.
@@ -66,6 +75,9 @@ type Caller struct {
 func (r *Record) Clone() Record {
 	c := *r
 	c.Text = append([]byte(nil), r.Text...)
+	if r.Prefix != nil {
+		c.Prefix = append([]byte(nil), r.Prefix...)
+	}
 	if r.Dict != nil {
 		c.Dict = append([]byte(nil), r.Dict...)
 	}

@@ -2,20 +2,8 @@ package kmsg
 
 import (
 	"bytes"
-	"errors"
 	"io"
-	"os"
 	"time"
-)
-
-const (
-	// maxLine is the longest line that comes out in one piece. No kernel
-	// prints one as long (PRINTK_MESSAGE_MAX is 2048): only what is no log at
-	// all is cut.
-	maxLine = 64 << 10
-	// scanBuffer is what a Scanner begins with. It grows for long lines, to
-	// twice maxLine.
-	scanBuffer = 32 << 10
 )
 
 // Scanner reads records from the text of a console: a serial line, a file that
@@ -43,27 +31,18 @@ const (
 // comes out as soon as the Read that ended it returns, and memory does not grow
 // with the stream.
 type Scanner struct {
-	r   io.Reader
-	buf []byte
-	// What was read and not yet scanned is buf[pos:end].
-	pos, end int
-	lf, cr   finder
+	lines
 	// rest is the line, or what is left of it, that comes next.
 	rest []byte
-	// cut: rest ends where its line does not.
-	cut bool
-	// headless: the line does not begin where rest did.
-	headless bool
 	// begun: a line was seen.
 	begun bool
 
 	rec Record
-	err error
 }
 
 // NewScanner makes a Scanner of r.
 func NewScanner(r io.Reader) *Scanner {
-	return &Scanner{r: r, buf: make([]byte, scanBuffer)}
+	return &Scanner{lines: newLines(r)}
 }
 
 // Record is what the last Scan found. It changes with the next.
@@ -93,114 +72,16 @@ func (s *Scanner) Scan() bool {
 		s.err = nil
 	}
 	for {
-		if len(s.rest) == 0 && !s.line() {
-			return false
+		for len(s.rest) == 0 {
+			if !s.next() {
+				return false
+			}
+			s.rest = s.line
 		}
 		if s.record() {
 			return true
 		}
 	}
-}
-
-func isTimeout(err error) bool {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return true
-	}
-	var t interface{ Timeout() bool }
-	return errors.As(err, &t) && t.Timeout()
-}
-
-// finder remembers how far the buffer was searched for one character, so that
-// no byte is searched twice for it, however slowly a line arrives.
-type finder struct {
-	at   int // where it was found; of use while not before pos
-	seen int // there is none from at+1 (or pos) to here
-}
-
-// find returns where c is in buf[pos:end], or end.
-func (f *finder) find(buf []byte, c byte, pos, end int) int {
-	if f.at >= pos && f.at < f.seen {
-		return f.at
-	}
-	from := max(pos, f.seen)
-	if from >= end {
-		return end
-	}
-	i := bytes.IndexByte(buf[from:end], c)
-	if i < 0 {
-		f.at, f.seen = -1, end
-		return end
-	}
-	f.at, f.seen = from+i, from+i+1
-	return f.at
-}
-
-func (f *finder) move(by int) { f.at, f.seen = f.at-by, max(f.seen-by, 0) }
-
-// line puts the next line that is not empty into rest.
-func (s *Scanner) line() bool {
-	for {
-		// CR first: where lines end in CR LF, the LF is then one byte away, and
-		// where there are none, the answer is known for the whole buffer.
-		end := s.cr.find(s.buf, '\r', s.pos, s.end)
-		end = min(end, s.lf.find(s.buf, '\n', s.pos, s.end))
-		switch n := end - s.pos; {
-		case n > maxLine:
-			s.take(maxLine, 0, true)
-			return true
-		case end < s.end:
-			skip := 1
-			if s.buf[end] == '\r' && end+1 < s.end && s.buf[end+1] == '\n' {
-				skip = 2
-			}
-			s.take(n, skip, false)
-			if n > 0 {
-				return true
-			}
-		case s.err == nil:
-			s.fill()
-		case n > 0 && !isTimeout(s.err):
-			s.take(n, 0, true)
-			return true
-		default:
-			return false
-		}
-	}
-}
-
-// take makes the next n bytes the rest, and skips what ended them.
-func (s *Scanner) take(n, skip int, cut bool) {
-	s.headless = s.cut
-	s.rest, s.cut = s.buf[s.pos:s.pos+n], cut
-	s.pos += n + skip
-}
-
-// fill reads once, or learns why not.
-func (s *Scanner) fill() {
-	if s.end == len(s.buf) || s.pos == s.end {
-		old := s.buf
-		if s.pos == 0 && s.end > 0 {
-			s.buf = make([]byte, 2*len(old))
-		}
-		copy(s.buf, old[s.pos:s.end])
-		s.lf.move(s.pos)
-		s.cr.move(s.pos)
-		s.pos, s.end = 0, s.end-s.pos
-	}
-	// A Reader may return nothing and no error, but not for ever.
-	for range 100 {
-		free := s.buf[s.end:]
-		n, err := s.r.Read(free)
-		if n < 0 || n > len(free) {
-			n, err = 0, errors.New("a Reader returned an impossible count")
-		}
-		s.end += n
-		s.err = err
-		if n > 0 || err != nil {
-			return
-		}
-	}
-	s.err = io.ErrNoProgress
 }
 
 // record makes a record of rest, or of its beginning. It returns false if there
