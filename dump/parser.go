@@ -101,8 +101,8 @@ func (p *Parser) Scan() bool {
 	}
 }
 
-// base is what all builders have.
-type base struct {
+// head is what all builders have.
+type head struct {
 	Block
 	spans   []Span
 	touched int64 // the parser's n when it last took a line
@@ -110,11 +110,11 @@ type base struct {
 	clash bool
 }
 
-func (b *base) base() *base { return b }
+func (b *head) base() *head { return b }
 
 // builder is a block that is being read.
 type builder interface {
-	base() *base
+	base() *head
 	// take takes a line of the block's lane, or refuses it. It keeps nothing of
 	// the line's bytes.
 	take(p *Parser, l *line) bool
@@ -221,7 +221,7 @@ func (p *Parser) reboot() {
 	p.release()
 	p.finishAll()
 	p.boot++
-	p.dump, p.command = p.dump, ""
+	p.command = ""
 }
 
 // lost marks what was open when records were lost.
@@ -240,7 +240,7 @@ func (p *Parser) lost() {
 	}
 }
 
-func (b *base) doubt(d Doubt) {
+func (b *head) doubt(d Doubt) {
 	for _, have := range b.Unsure {
 		if have == d {
 			return
@@ -337,7 +337,7 @@ func (p *Parser) begin(ln *lane, b builder, l *line) bool {
 	}
 	h := b.base()
 	spans, unsure := h.spans[:0], h.Unsure[:0]
-	*h = base{Block: Block{Kind: h.Kind, Boot: p.boot, Dump: p.dump, Command: p.command, Unsure: unsure, Body: h.Body}, spans: spans}
+	*h = head{Block: Block{Kind: h.Kind, Boot: p.boot, Dump: p.dump, Command: p.command, Unsure: unsure, Body: h.Body}, spans: spans}
 	if l.rec.HasTime {
 		h.Time, h.HasTime = l.rec.Time, true
 	}

@@ -31,7 +31,7 @@ func reportKind(c class) Kind {
 // reportBuilder reads what is about a processor: its backtrace, and the alarms
 // that bring one along.
 type reportBuilder struct {
-	base
+	head
 	report Report
 	ip     Frame
 	stack

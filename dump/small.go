@@ -10,7 +10,7 @@ import (
 // headerBuilder reads SysRq's own line, and the columns' heading that old
 // kernels print below it.
 type headerBuilder struct {
-	base
+	head
 	header Header
 }
 
@@ -63,7 +63,7 @@ func actionOf(t []byte) string {
 
 // helpBuilder reads the line of keys, which wraps in mails.
 type helpBuilder struct {
-	base
+	head
 	help Help
 	text []byte
 }
@@ -107,7 +107,7 @@ func helpWords(t []byte) bool {
 
 // unreadBuilder keeps what could not be read.
 type unreadBuilder struct {
-	base
+	head
 	unread Unread
 }
 

@@ -5,7 +5,7 @@ import "bytes"
 // taskBuilder reads one task: a header and a stack, or khungtaskd's report with
 // both, or a stack whose header is lost.
 type taskBuilder struct {
-	base
+	head
 	task Task
 	stack
 	// header: the task's header was read; header of a hung-task report comes
