@@ -95,7 +95,10 @@ func (b *taskBuilder) take(p *Parser, l *line) bool {
 }
 
 // rawStack tells a row of a task's own stack from registers: no names in it.
-func rawStack(t []byte) bool { return len(t) > 0 && hexByte[t[0]] && bytes.IndexByte(t, ':') < 0 }
+func rawStack(t []byte) bool {
+	word, _, _ := bytes.Cut(t, blank)
+	return isAddress(word)
+}
 
 // takeHeader reads the task's header, which a hung-task report has once.
 func (b *taskBuilder) takeHeader(p *Parser, l *line) bool {

@@ -1,6 +1,7 @@
 package dump
 
 import (
+	"bytes"
 
 	"github.com/sysrq/sysrq/kmsg"
 )
@@ -96,6 +97,24 @@ func (p *Parser) release() {
 	p.held.full = false
 	h := p.held.line
 	h.lex()
+	h.settle()
 	p.feed(&h)
 }
 
+// settle takes a line whose end never came for what it can be.
+func (l *line) settle() {
+	switch {
+	case l.class != cTorn:
+	case l.task.comm != nil:
+		l.class = cTask
+	case bytes.HasPrefix(l.trim, prefixes.info):
+		l.class = cOther
+		if bytes.Contains(l.trim, []byte(" blocked for more")) {
+			l.class = cHung
+		}
+	case bytes.Contains(l.trim, []byte("soft lockup")):
+		l.class = cSoft
+	default:
+		l.class = cOther
+	}
+}

@@ -123,7 +123,8 @@ func (l *Log) record(line []byte) {
 		n = len(line) - len(trimNoise(line))
 	}
 	k, _ := l.peel(line[n:], &e, 0)
-	if n += k; e.sealed {
+	// An envelope around nothing has lost its blank: the next would keep it.
+	if n += k; e.sealed && n < len(line) {
 		l.envelope, l.said = append(l.envelope[:0], line[:n]...), e
 	}
 	l.kernelLine(line, n, e)
