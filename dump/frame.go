@@ -261,9 +261,6 @@ func (f *rawFrame) unusual(t []byte, plus int) (rawFrame, bool) {
 func (f *rawFrame) arm(t []byte) (rawFrame, bool) {
 	name, rest, ok := bytes.Cut(t, fromWord)
 	if !ok {
-		if n := len(t); t[0] == '(' && n > 2 && t[n-1] == ')' { // its end was wrapped off
-			return f.arm(append(t[:n:n], " from x+0x0/0x0"...))
-		}
 		return *f, false
 	}
 	name = bytes.Trim(name, "() ")

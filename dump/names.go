@@ -49,14 +49,13 @@ var roots = []string{
 	"syscall_call", "syscall_common", "system_call_vectored", "system_call_common", "ia32_sys", "ia64_ret_from_syscall", "ret_from_syscall",
 	"ret_fast_syscall", "__sys_trace_return", "el0t_64_sync", "el0t_32_sync", "el0_sync", "el0_svc_naked", "linux_sparc_syscall",
 	"secondary_startup", "__secondary_switch", "start_secondary_prolog", "x86_64_start_kernel", "i386_start_kernel", "common_startup_64",
-	"handle_sys", "handle_syscall", "syscall_exit", "kernel_thread_entry", "start_here_common", "smp_start_secondary", "secondary_start_kernel",
+	"handle_sys", "kernel_thread_entry", "start_here_common", "smp_start_secondary",
 }
 
 func isRoot(s string) bool {
 	for _, r := range roots {
 		if strings.HasPrefix(s, r) {
-			return s != "el0t_64_sync_handler" && s != "el0t_32_sync_handler" && s != "el0_sync_handler" &&
-				s != "secondary_start_kernel" && s != "handle_syscall_return"
+			return !strings.HasSuffix(s, "_handler")
 		}
 	}
 	return false

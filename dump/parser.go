@@ -287,14 +287,15 @@ func (p *Parser) feed(l *line) {
 		return
 	}
 	switch {
+	case cur != nil && l.bare && p.owner == cur && p.class.wraps() && (l.class == cOther || l.class == cRegs):
+		class := p.class
+		p.took(cur, l) // the rest of a line that was wrapped
+		p.class = class
 	case l.class == cBlocker && p.hung != nil && p.hung.blocker(p, l):
 		p.took(p.hung, l)
 	case l.class.begins() && p.begin(ln, p.pools.make(l), l):
 	case l.class.ofStack():
 		p.stray(ln, l)
-	case cur != nil && l.bare && p.owner == cur && p.class.wraps():
-		p.took(cur, l) // the rest of a line that was wrapped
-		p.class = cRegs
 	default:
 		p.other(l)
 	}
@@ -396,6 +397,12 @@ func (p *Parser) stray(ln *lane, l *line) {
 	case cCut, cEnd, cModules, cHardware, cWorkqueue, cTail:
 		p.other(l)
 	default:
+		// Rows of numbers stand in many logs: where no dump is near, they are
+		// none of its.
+		if ln.open == nil && len(ln.left) == 0 {
+			p.other(l)
+			return
+		}
 		p.unread(ln, l)
 	}
 }

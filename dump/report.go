@@ -111,8 +111,9 @@ func (b *reportBuilder) take(p *Parser, l *line) bool {
 		}
 		if !b.heading || b.report.IP == nil && len(b.frames) == 0 {
 			b.takeIP(p, l.trim)
+			return true
 		}
-		return true
+		return b.closed || b.stack.take(&p.names, l)
 	case cRegs:
 		if b.closed && !b.near(p) {
 			return false

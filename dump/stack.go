@@ -1,5 +1,7 @@
 package dump
 
+import "bytes"
+
 // stack is the state of a stack that is being read.
 type stack struct {
 	frames []Frame
@@ -45,7 +47,12 @@ func (s *stack) take(n *names, l *line) bool {
 		}
 	case cIP, cRegs:
 		// Registers of userspace, or of what was interrupted.
-		return !s.closed && (s.heading || len(s.frames) > 0)
+		if s.closed || !s.heading && len(s.frames) == 0 {
+			return false
+		}
+		if l.class == cIP && len(s.frames) > 0 && userIP(l.trim) {
+			s.rooted = true // whence it came into the kernel
+		}
 	default:
 		return false
 	}
@@ -99,10 +106,10 @@ func contextName(tag string) string {
 }
 
 func (s *stack) takeFrame(n *names, f *rawFrame) bool {
-	if s.closed || s.rooted && !f.guess && s.context == "" {
+	who := n.info(f.name)
+	if s.closed || s.rooted && !f.guess && s.context == "" && !who.root {
 		return false
 	}
-	who := n.info(f.name)
 	fr := Frame{
 		Func: who.s, Offset: f.offset, Size: f.size, Module: n.of(f.module), Guess: f.guess,
 		Inline: f.inline, Context: s.context, Source: n.of(f.source),
@@ -120,4 +127,18 @@ func (s *stack) takeFrame(n *names, f *rawFrame) bool {
 		s.rooted = true
 	}
 	return true
+}
+
+// userIP reports whether a line's code segment is one of userspace's
+// (arch/x86/include/asm/segment.h).
+func userIP(t []byte) bool {
+	_, seg, ok := bytes.Cut(t, []byte("IP: "))
+	if !ok || len(seg) < 5 || seg[4] != ':' {
+		return false
+	}
+	switch string(seg[:4]) {
+	case "0033", "0023", "0073", "001b", "e033":
+		return true
+	}
+	return false
 }

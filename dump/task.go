@@ -70,7 +70,7 @@ func (b *taskBuilder) take(p *Parser, l *line) bool {
 	case cRegs:
 		// Before the heading old kernels print stack words.
 		if !b.closed && (b.header || b.heading || len(b.frames) > 0) && (b.Kind != KindStack || len(b.frames) > 0) {
-			if !b.rooted || !rawStack(l.trim) {
+			if (!b.rooted || !rawStack(l.trim)) && (b.Kind != KindStack || p.owner == builder(b)) {
 				b.syscall(l.trim)
 				return true
 			}
@@ -78,8 +78,6 @@ func (b *taskBuilder) take(p *Parser, l *line) bool {
 		return false
 	case cCPULine, cHardware, cModules, cCut, cEnd:
 		return false
-	case cIP:
-		return !b.closed && (b.heading || len(b.frames) > 0)
 	}
 	if b.Kind != KindStack && !b.header && !(b.Kind == KindHungTask && b.task.Comm != "") {
 		return false

@@ -46,10 +46,11 @@ func (p *Parser) holds(l *line) bool {
 	case cTorn:
 		return true
 	case cOther:
+		if bytes.HasSuffix(l.trim, []byte(") from")) { // of arm's frames
+			return true
+		}
 		// A mark says where lines begin, so that a line without one goes on.
 		return !l.bare && l.rec.Kernel && len(l.text) <= maxHeld && p.marks.without > 0
-	case cCPULine, cTask:
-		return false
 	}
 	return false
 }
