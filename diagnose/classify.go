@@ -150,14 +150,16 @@ func (w *table) lookup(stack []dump.Frame, tr trust) verdict {
 
 // candidate is a row with at least one frame that fits.
 type candidate struct {
-	row  int16
-	at   int16 // of the first frame that fits one of any, among those that count; -1
-	all  uint16
-	veto bool
+	row   int16
+	at    int16 // of the first frame that fits one of any, among those that count; -1
+	depth int   // that frame's
+	all   uint16
+	veto  bool
 }
 
-// judge weighs all rows. The highest priority wins, then the frame that is
-// nearest to the top, then the order in the table.
+// judge weighs all rows that fit: what names the thing beats what names only
+// the kind of lock, and the frame that is nearer to the top is nearer to the
+// reason.
 func (w *table) judge(stack []dump.Frame, tr trust) verdict {
 	var room [32]candidate
 	cands := room[:0]
@@ -189,7 +191,7 @@ func (w *table) judge(stack []dump.Frame, tr trust) verdict {
 				c.all |= 1 << h.n
 			case c.at >= 0, !r.near(depth, tr), !r.inModule(f.Module):
 			default:
-				c.at = int16(min(n, 1<<14))
+				c.at, c.depth = int16(min(n, 1<<14)), depth
 			}
 		}
 	}
@@ -199,13 +201,26 @@ func (w *table) judge(stack []dump.Frame, tr trust) verdict {
 		if c.veto || c.at < 0 || c.all != r.need {
 			continue
 		}
-		if best.row < 0 || r.priority > w.rows[best.row].priority ||
-			r.priority == w.rows[best.row].priority && (c.at < best.at || c.at == best.at && c.row < best.row) {
+		if best.row < 0 || r.beats(&w.rows[best.row], c, best) {
 			best = c
 		}
 	}
 	return verdict{best.row, best.at}
 }
+
+// beats reports whether r, found as c, tells more than o, found as d.
+func (r *row) beats(o *row, c, d candidate) bool {
+	if a, b := r.score(c.depth), o.score(d.depth); a != b {
+		return a > b
+	}
+	if c.depth != d.depth {
+		return c.depth < d.depth
+	}
+	return c.row < d.row
+}
+
+// score is the priority of a row whose frame stands so deep.
+func (r *row) score(depth int) int { return r.priority - 2*min(max(depth, 0), 4) }
 
 func find(cands *[]candidate, row int16) *candidate {
 	for i := range *cands {

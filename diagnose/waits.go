@@ -363,3 +363,13 @@ func readStack(s string) []dump.Frame {
 	}
 	return stack
 }
+
+// row finds a row by its id; nil if there is none.
+func (w *table) row(id string) *row {
+	for i := range w.rows {
+		if w.rows[i].ID == id {
+			return &w.rows[i]
+		}
+	}
+	return nil
+}
