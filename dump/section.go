@@ -15,6 +15,12 @@ func section(c class) (Kind, func() builder) {
 		return KindAllocation, func() builder { return new(oomBuilder) }
 	case cLocks:
 		return KindLocks, func() builder { return new(locksBuilder) }
+	case cTimers:
+		return KindTimers, func() builder { return new(timersBuilder) }
+	case cSched:
+		return KindSched, func() builder { return new(schedBuilder) }
+	case cFtrace:
+		return KindTrace, func() builder { return new(traceBuilder) }
 	case cWorkqueues:
 		return KindWorkqueues, func() builder { return new(workqueueBuilder) }
 	}

@@ -322,6 +322,52 @@ func TestSectionForms(t *testing.T) {
 			in:   stamped("Showing busy workqueues and worker pools:\nworkqueue a: flags=0x2\n  pwq 4: cpus=2 node=0 flags=0x0 nice=0\n~active=2/256 refcnt=3\n    pending: x,\n~y\npool 512: cpus=0-255 flags=0x4 nice=0 hung=302s\n~workers=5 idle: 395\n"),
 			want: []string{"workqueues 1-8\n", `"active":2,"max":256,"pending":["x","y"]`, `"hung_seconds":302,"workers":5,"idle":[395]`},
 		},
+		{
+			name: "timers of 3.x, on whole lines",
+			in: "Timer List Version: v0.6\nHRTIMER_MAX_CLOCK_BASES: 3\nnow at 123456 nsecs\n\ncpu: 3\n clock 1:\n  .base:       ffff88003fd0e4a0\n  .get_time:   ktime_get_real\nactive timers:\n" +
+				" #0: <ffff88003fd0e580>, hrtimer_wakeup, S:01, futex_wait_queue_me, chrome/1234\n # expires at 150-200 nsecs [in -27 to 23 nsecs]\n  .expires_next   : 150 nsecs\n  .iowait_sleeptime: 5 nsecs\njiffies: 7\n\n" +
+				"Tick Device: mode:     1\nPer CPU device: 3\nClock Event Device: lapic\n max_delta_ns:   1\n set_mode:       lapic_timer_setup\n event_handler:  hrtimer_interrupt\n retries:        0\nother: 1\n",
+			want: []string{
+				"timers 1-22\n", `version: "v0.6"`, "now_ns: 123456", `{"cpu":3,"timers":[{"clock":1,"func":"hrtimer_wakeup","state":1,"expires_ns":150,"in_ns":-27}],"values":["expires_next":150,"iowait_sleeptime":5]}`,
+				`{"cpu":3,"name":"lapic","mode":1,"handler":"hrtimer_interrupt"}`,
+			},
+			log: 1,
+		},
+		{
+			name: "timers broken up and wrapped",
+			in: stamped("Timer List Version: v0.9\nnow at 5 nsecs\ncpu: 0\n clock 0:\nactive timers:\n #0: <(____ptrval____)>, tick_sched_timer\n, S:03\n\n # expires at 18116000000-18116000000 nsecs\n~[in 1791961 to\n~1791961 nsecs]\n" +
+				"Tick Device: mode:     0\nBroadcast device\nClock Event Device: \npit\n event_handler:  tick_handle_periodic_broadcast\n"),
+			want: []string{"timers 1-16\n", `{"clock":0,"func":"tick_sched_timer","state":3,"expires_ns":18116000000,"in_ns":1791961}`, `{"cpu":-1,"name":"pit","mode":0,"handler":"tick_handle_periodic_broadcast"}`},
+		},
+		{
+			name: "sched of 3.10",
+			in: "Sched Debug Version: v0.10, 3.10.0 #1\nktime                                   : 1.5\ncpu#0\n  .nr_running                    : 2\n  .curr->pid                     : 77\n\ncfs_rq[0]:/autogroup-1\n  .nr_running                    : 9\n\nrunnable tasks:\n" +
+				"            task   PID         tree-key  switches  prio     exec-runtime         sum-exec        sum-sleep\n----------------------------------------------------------------------------------------------------------\n" +
+				"R    my prog (1)    77      1234.000000        12   101     1.000000       2.000000      3.000000 /a\n    ksoftirqd/0     3       -34.100000        52    98     1.000000       2.000000      3.000000 /\nlast\n",
+			want: []string{`version: "v0.10, 3.10.0 #1"`, `{"cpu":0,"nr_running":2,"current":77,"tasks":[{"state":"R","current":true,"comm":"my prog (1)","pid":77,"prio":101},{"comm":"ksoftirqd/0","pid":3,"prio":98}]}`},
+			log:  1,
+		},
+		{
+			name: "sched wrapped, with names that hold numbers",
+			in: stamped("Sched Debug Version: v0.11, 6.12 #1\ncpu#1, 2000.000 MHz\nrunnable tasks:\n S            task   PID       vruntime   eligible    deadline             slice          sum-exec      switches  prio         wait-time        sum-sleep\n" +
+				">R         a 12 b    20      1553.801979   E        1555.137412\n~1.400000        41.631959        19     110\n~0.000000\n D     \u00fc    24      1010.823309   N        1012.016374           1.400000        15.920164         9     -1         0.0\n"),
+			want: []string{`"tasks":[{"state":"R","current":true,"comm":"a 12 b","pid":20,"prio":110},{"state":"D","comm":"ü","pid":24,"prio":-1}]`},
+		},
+		{
+			name: "trace",
+			in: "Dumping ftrace buffer:\n---------------------------------\nCPU:0 [LOST 12 EVENTS]\n a - b c-9       0d..2   12us+: __schedule <-schedule\n  <idle>-0       1dNh3. 13413291us : sched_switch: prev_comm=x us : y\n   <...>-12345  15.....   13us : <stack trace>\n => f\n => g\n" +
+				"---------------------------------\n  <idle>-0       1dNh3. 13413291us : too late\n",
+			want: []string{
+				"ftrace 1-9\n", `{"comm":"a - b c","pid":9,"cpu":0,"time_us":12,"text":"__schedule <-schedule"}`, `{"comm":"<idle>","pid":0,"cpu":1,"time_us":13413291,"name":"sched_switch","text":"prev_comm=x us : y"}`,
+				`{"comm":"<...>","pid":12345,"cpu":15,"time_us":13,"text":"<stack trace> => f => g"}`,
+			},
+			log: 1,
+		},
+		{
+			name: "trace cut off, and an empty one",
+			in:   "Dumping ftrace buffer:\n---------------------------------\n  sh-1  0d..2   12us : x: y\nDumping ftrace buffer:\n   (ftrace buffer empty)\n",
+			want: []string{"ftrace 1-3 torn\n", "ftrace 4-5\n  empty: true"},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			blocks, log := bodies(t, test.in)
