@@ -356,14 +356,14 @@ func (p *Parser) begin(ln *lane, b builder, l *line) bool {
 // number says whose it is, whatever has come between.
 func (p *Parser) resume(ln *lane, l *line) bool {
 	if h, ok := ln.open.(*taskBuilder); ok && h.Kind == KindHungTask && !h.header && h.task.PID == l.task.pid && len(ln.left) > 0 {
-		p.mixed(ln, ln.left[0]) // it has got a stack before its header: another's
+		p.mixed(ln, ln.left[0], DoubtInterleaved) // it has got a stack before its header: another's
 	}
 	for i, b := range ln.left {
 		h, ok := b.(*taskBuilder)
 		if !ok || h.Kind != KindHungTask || h.header || l.task.pid < 0 || h.task.PID != l.task.pid || !b.take(p, l) {
 			continue
 		}
-		p.mixed(ln, b)
+		p.mixed(ln, b, DoubtInterleaved)
 		ln.left = append(ln.left[:i], ln.left[i+1:]...)
 		p.leave(ln)
 		ln.open = b
@@ -384,6 +384,8 @@ func (p *Parser) leave(ln *lane) {
 	default:
 		ln.left = append(ln.left, b)
 		if len(ln.left) > maxLeft {
+			// What began since may have what it lacks; nobody will know.
+			p.mixed(ln, ln.left[0], DoubtTorn)
 			p.finish(ln.left[0])
 			ln.left = append(ln.left[:0], ln.left[1:]...)
 		}
@@ -396,7 +398,7 @@ func (p *Parser) stray(ln *lane, l *line) {
 	for i := len(ln.left) - 1; i >= 0; i-- {
 		b := ln.left[i]
 		if b.take(p, l) {
-			p.mixed(ln, b)
+			p.mixed(ln, b, DoubtInterleaved)
 			p.took(b, l)
 			return
 		}
@@ -404,7 +406,7 @@ func (p *Parser) stray(ln *lane, l *line) {
 	// It has no home. Where a block was left in the midst, what began since may
 	// have got lines of it, and this one may be theirs.
 	if len(ln.left) > 0 {
-		p.mixed(ln, ln.left[0])
+		p.mixed(ln, ln.left[0], DoubtInterleaved)
 	}
 	switch l.class {
 	case cTrace, cTag, cFrame:
@@ -429,20 +431,20 @@ func (p *Parser) stray(ln *lane, l *line) {
 
 // mixed marks b, which was left and has got another line, and all that began
 // since in its lane: any of them may have taken what is b's.
-func (p *Parser) mixed(ln *lane, b builder) {
+func (p *Parser) mixed(ln *lane, b builder, why Doubt) {
 	from := b.base().First
-	b.base().doubt(DoubtInterleaved)
+	b.base().doubt(why)
 	if ln.open != nil {
-		ln.open.base().doubt(DoubtInterleaved)
+		ln.open.base().doubt(why)
 	}
 	for _, o := range ln.left {
 		if o.base().First > from {
-			o.base().doubt(DoubtInterleaved)
+			o.base().doubt(why)
 		}
 	}
 	for _, o := range p.done { // they wait for b, which began before them
 		if h := o.base(); h.lane == ln && h.First > from && h.Kind != KindHeader {
-			h.doubt(DoubtInterleaved)
+			h.doubt(why)
 		}
 	}
 }
