@@ -180,7 +180,11 @@ func (l *Log) endEntry(torn bool) bool {
 	l.first, l.last = e.first, l.number
 	if e.generic || e.transport == nobodyKnows && e.name == nobodyKnows && !e.dmesg {
 		l.more, l.moreTorn, l.moreFirst = l.message, torn || e.cut, e.first
-		return l.nextOfMore()
+		if l.nextOfMore() {
+			return true
+		}
+		l.entry.first = e.first // it was empty
+		return false
 	}
 	l.rec = e.rec
 	rec := &l.rec

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -402,4 +403,62 @@ func TestLogOnConsoles(t *testing.T) {
 		}
 		check(t, name, got, want)
 	}
+}
+
+// checkLog holds what is true of all records of any input.
+func checkLog(t *testing.T, in []byte, all []logLine) {
+	t.Helper()
+	lines := bytes.Split(in, newline)
+	covered := make([]bool, len(lines)+1)
+	last := int64(1)
+	for i := range all {
+		r := &all[i]
+		if r.first < 1 || r.first > r.last || r.last < last || r.last > int64(len(lines)) {
+			t.Fatalf("record %d is of lines %d to %d, behind one of %d: %+v", i, r.first, r.last, last, r.Record)
+		}
+		last = r.last
+		for n := r.first; n <= r.last; n++ {
+			covered[n] = true
+		}
+		if r.Lost > 0 {
+			if r.Text != nil || r.Kernel {
+				t.Errorf("more than a gap: %+v", r.Record)
+			}
+			continue
+		}
+		if r.Level < LevelUnknown || r.Level > 7 || r.Time < 0 || !r.HasTime && r.Time != 0 || !r.HasSeq && r.Seq != 0 {
+			t.Errorf("impossible: %+v", r.Record)
+		}
+		if len(r.Text) > maxLine {
+			t.Errorf("a text of %d bytes", len(r.Text))
+		}
+	}
+	for i, line := range lines {
+		if len(bytes.Trim(line, "\r")) > 0 && !covered[i+1] {
+			t.Fatalf("line %d is lost: %q\n%s", i+1, line, showLog(all))
+		}
+	}
+}
+
+func FuzzLog(f *testing.F) {
+	for _, c := range logs {
+		if len(c.in) < 2000 {
+			f.Add([]byte(c.in), uint8(3))
+		}
+	}
+	for _, pattern := range []string{"testdata/*.console", "testdata/*.kmsg"} {
+		files, _ := filepath.Glob(pattern)
+		for _, name := range files {
+			b, _ := os.ReadFile(name)
+			f.Add(b[:min(len(b), 2000)], uint8(100))
+		}
+	}
+	f.Fuzz(func(t *testing.T, in []byte, chunk uint8) {
+		all := logAll(t, bytes.NewReader(in))
+		small := logAll(t, &repeat{text: append(bytes.Clone(in), 0)[:max(len(in), 1)], n: int64(len(in)), atMost: int(chunk) + 1})
+		if !reflect.DeepEqual(all, small) {
+			t.Errorf("depends on the Reads:\n%s\n%s", showLog(all), showLog(small))
+		}
+		checkLog(t, in, all)
+	})
 }
