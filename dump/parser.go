@@ -286,10 +286,11 @@ func (p *Parser) feed(l *line) {
 		return
 	}
 	switch {
-	case cur != nil && l.bare && p.owner == cur && p.class.wraps() && (l.class == cOther || l.class == cRegs):
+	case cur != nil && l.bare && p.owner == cur && p.class.wraps() && (l.class == cOther || l.class == cRegs) && !isSection(cur):
 		class := p.class
 		p.took(cur, l) // the rest of a line that was wrapped
 		p.class = class
+	case len(ln.left) > 0 && p.resumes(ln, l):
 	case l.class == cBlocker && p.hung != nil && p.hung.blocker(p, l):
 		p.took(p.hung, l)
 	case l.class == cTask && p.resume(ln, l):
