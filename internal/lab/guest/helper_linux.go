@@ -258,6 +258,29 @@ func threadLetter(file string) string {
 	return after[:1]
 }
 
+// tasks lists all threads. Those that end meanwhile are left out.
+func tasks() (all []Task) {
+	files, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		// 12 (comm, with anything in it) S 1 …
+		from, to := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
+		parts := strings.Split(file, "/")
+		if from < 0 || to < from {
+			continue
+		}
+		t := Task{Comm: string(stat[from+1 : to])}
+		t.Group, _ = strconv.Atoi(parts[2])
+		t.PID, _ = strconv.Atoi(parts[4])
+		_, _ = fmt.Sscan(string(stat[to+1:]), &t.State, &t.Parent)
+		all = append(all, t)
+	}
+	return all
+}
+
 func state() *State {
 	s := &State{Uptime: uptime(), Unsaved: unsaved(), Free: meminfo("MemFree"), Tasks: map[string]int{}}
 	entries, _ := os.ReadDir("/proc")
