@@ -44,7 +44,7 @@ var Roots = []string{
 	"none", // nothing: an idle machine
 
 	"superblock-freeze", "fuse-server", "device-mapper-suspend", "nfs-server", "block-device",
-	"mutex", "deadlock", "workqueue", "vfork",
+	"mutex", "rwsem", "spinlock", "completion", "deadlock", "workqueue", "vfork",
 	"slab", "tmpfs", "cgroup-limit", "memory",
 	"realtime-task", "soft-lockup", "rcu", "crash", "bug",
 }
@@ -69,6 +69,9 @@ type File struct {
 	// is not -1.
 	PIDs []int
 	Root string // one of Roots
+	// Seen is the most that this dump can tell of the root, where that is less
+	// than the truth: a word like Root's.
+	Seen string
 	// Culprit is who is to blame, where there is somebody: a task's name and
 	// number ("lab-fuse 117"), a device ("dm-0"), a slab cache. Not every dump
 	// shows it.
@@ -130,6 +133,8 @@ func (f *File) set(key, value string) (err error) {
 		}
 	case "root":
 		f.Root = value
+	case "seen":
+		f.Seen = value
 	case "culprit":
 		f.Culprit = value
 	case "note":
@@ -147,8 +152,8 @@ func (f *File) check() error {
 		return fmt.Errorf("%w: kernel, arch and state are needed", ErrSyntax)
 	case f.Source != Kmsg && f.Source != Console:
 		return fmt.Errorf("%w: source %q", ErrSyntax, f.Source)
-	case !slices.Contains(Roots, f.Root):
-		return fmt.Errorf("%w: root %q", ErrSyntax, f.Root)
+	case !slices.Contains(Roots, f.Root) || f.Seen != "" && !slices.Contains(Roots, f.Seen):
+		return fmt.Errorf("%w: root %q, seen %q", ErrSyntax, f.Root, f.Seen)
 	case f.Blocked < -1 || f.Blocked != len(f.PIDs) && !(f.Blocked == -1 && f.PIDs == nil):
 		return fmt.Errorf("%w: %d blocked, and %d pids", ErrSyntax, f.Blocked, len(f.PIDs))
 	case len(f.Body) == 0:
@@ -175,6 +180,7 @@ func (f File) Bytes() []byte {
 		line("pids", strings.Trim(fmt.Sprint(f.PIDs), "[]"))
 	}
 	line("root", f.Root)
+	line("seen", f.Seen)
 	line("culprit", f.Culprit)
 	line("note", f.Note)
 	b.WriteByte('\n')

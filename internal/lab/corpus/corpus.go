@@ -2,12 +2,16 @@ package corpus
 
 import (
 	"context"
+	"embed"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/sysrq/sysrq/internal/golden"
 	"github.com/sysrq/sysrq/internal/lab"
+	"github.com/sysrq/sysrq/internal/lab/guest"
 )
 
 // Kernel is one that captures are made on.
@@ -74,6 +78,14 @@ func (s Session) Make(ctx context.Context, tell func(string)) ([]golden.File, er
 	if s.state.config != nil {
 		s.state.config(&c)
 	}
+	dir, err := os.MkdirTemp("", "sysrq-corpus-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := s.carry(ctx, &c, dir, tell); err != nil {
+		return nil, err
+	}
 	ctx, cancel := lab.Within(ctx, patience, s.String())
 	defer cancel()
 	m, err := lab.Start(ctx, c)
@@ -107,10 +119,41 @@ func (s Session) Make(ctx context.Context, tell func(string)) ([]golden.File, er
 	return files, nil
 }
 
+// moduleSource is labtrouble's.
+//
+//go:embed testdata/module
+var moduleSource embed.FS
+
+// troublePackage is the program that is what a machine suffers from, under the
+// name that it has in the guest.
+const troublePackage = "github.com/sysrq/sysrq/internal/lab/corpus/testdata/trouble"
+
+// carry puts what the state needs into the guest's first file system.
+func (s Session) carry(ctx context.Context, c *lab.Config, dir string, tell func(string)) error {
+	if s.state.module {
+		file, err := c.Kernel.BuildModule(ctx, moduleSource, "labtrouble", tell)
+		if err != nil {
+			return err
+		}
+		c.Files = append(c.Files, lab.File{Path: guest.ModulesDir + "/labtrouble.ko", From: file})
+	}
+	for _, name := range s.state.programs {
+		file := filepath.Join(dir, name)
+		if err := lab.Build(ctx, s.Kernel.Arch, troublePackage, file); err != nil {
+			return err
+		}
+		c.Files = append(c.Files, lab.File{Path: guest.BinDir + "/" + name, From: file, Mode: 0o755})
+	}
+	return nil
+}
+
 // state is one that a machine can be brought into.
 type state struct {
 	name, root, note string
-	everywhere       bool // not on amd64 only
+	seen             string // what of the root a dump can show, where that is less
+	everywhere       bool   // not on amd64 only
+	module           bool   // needs labtrouble, which enter loads
+	programs         []string
 	config           func(*lab.Config)
 	enter            func(*stage) error
 	shots            []shot
@@ -126,6 +169,9 @@ type shot struct {
 	// until is in the last record that the shot waits for, where a command
 	// goes on after its write has returned.
 	until string
+	// before is done before the commands; what the kernel says meanwhile
+	// belongs to the shot.
+	before func(*stage) error
 	// last ends the machine: nothing can be asked afterwards.
 	last bool
 	not  func(Kernel) bool

@@ -26,6 +26,7 @@ type stage struct {
 
 	began uint64 // the first record after the boot
 	next  uint64 // the first one that nobody has read
+	from  uint64 // the first one of the shot that is taken
 
 	stuck   []int // who was put into state D, and must be there
 	culprit string
@@ -70,6 +71,83 @@ func (s *stage) run(path string, args ...string) (pid int, err error) {
 	return r.Run.PID, nil
 }
 
+// hangAll starts programs, one command line each, and waits until every one is
+// stuck in state D.
+func (s *stage) hangAll(lines ...string) error {
+	for _, l := range lines {
+		argv := strings.Fields(l)
+		if err := s.hang(argv[0], argv[1:]...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sleeper starts a program and waits until it sleeps.
+func (s *stage) sleeper(line string) (int, error) {
+	argv := strings.Fields(line)
+	pid, err := s.run(argv[0], argv[1:]...)
+	if err == nil {
+		err = s.await(pid, "S")
+	}
+	return pid, err
+}
+
+// blame makes a task the culprit.
+func (s *stage) blame(pid int) { s.culprit = fmt.Sprintf("%s %d", s.comm(pid), pid) }
+
+// awaitComm waits until a task whose name begins so is in a state.
+func (s *stage) awaitComm(prefix, letter string) (int, error) {
+	for range 200 {
+		all, err := s.tasks()
+		if err != nil {
+			return 0, err
+		}
+		for _, t := range all {
+			if strings.HasPrefix(t.Comm, prefix) && t.State == letter {
+				return t.PID, nil
+			}
+		}
+		if err := s.pause(100 * time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return 0, fmt.Errorf("no task %s in state %s", prefix, letter)
+}
+
+// awaitRecord waits until the kernel has said something since the boot.
+func (s *stage) awaitRecord(text string) error {
+	for range 300 {
+		all, err := s.records(s.began)
+		if err != nil || said(all, text) {
+			return err
+		}
+		if err := s.pause(200 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("the kernel has not said %q", text)
+}
+
+// awaitFile waits until a file is there.
+func (s *stage) awaitFile(path string) error {
+	for range 100 {
+		if _, err := s.Do(s.ctx, guest.Op{ReadFile: &guest.ReadFile{Path: path}}); err == nil {
+			return nil
+		}
+		if err := s.pause(100 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return errors.New(path + " has not appeared")
+}
+
+// loadModule loads labtrouble.
+func (s *stage) loadModule(params string) error {
+	_, err := s.Do(s.ctx, guest.Op{Insmod: &guest.Insmod{Name: "labtrouble", Params: params}})
+	return err
+}
+
 // hang starts a program that will be stuck in state D, and waits until it is.
 func (s *stage) hang(path string, args ...string) error {
 	pid, err := s.run(path, args...)
@@ -85,7 +163,7 @@ func (s *stage) hang(path string, args ...string) error {
 
 // await waits until a task is in a state, by its letter.
 func (s *stage) await(pid int, letter string) error {
-	last := "gone"
+	last := ""
 	for range 150 {
 		all, err := s.tasks()
 		if err != nil {
@@ -161,11 +239,23 @@ func (s *stage) write(path, text string) error {
 func (s *stage) shoot(sh shot) (golden.File, error) {
 	f := golden.File{
 		Kernel: s.release, Arch: s.kernel.Arch, State: s.state.name, Commands: sh.keys,
-		Source: sh.source, Blocked: -1, Root: s.state.root, Culprit: s.culprit,
-		Note: strings.TrimSpace(s.state.note + " " + s.note),
+		Source: sh.source, Blocked: -1, Root: s.state.root, Seen: s.state.seen,
+		Culprit: s.culprit, Note: strings.TrimSpace(s.state.note + " " + s.note),
 	}
 	if f.Source == "" {
 		f.Source = golden.Kmsg
+	}
+	if sh.whole {
+		s.from = s.began
+	} else if _, err := s.records(s.next); err != nil {
+		return f, err
+	} else {
+		s.from = s.next
+	}
+	if sh.before != nil {
+		if err := sh.before(s); err != nil {
+			return f, err
+		}
 	}
 	if sh.last {
 		var err error
@@ -193,6 +283,7 @@ func (s *stage) shoot(sh shot) (golden.File, error) {
 			return f, err
 		}
 		if !slices.Equal(before, after) {
+			s.from = s.next
 			continue // some disk's thread, for a moment
 		}
 		for _, pid := range s.stuck {
@@ -218,14 +309,6 @@ func (s *stage) trigger(sh shot) error {
 
 // kmsg takes a shot from the kernel's log.
 func (s *stage) kmsg(sh shot) ([]byte, error) {
-	from := s.next
-	if sh.whole {
-		from = s.began
-	} else if _, err := s.records(from); err != nil {
-		return nil, err
-	} else {
-		from = s.next
-	}
 	if err := s.trigger(sh); err != nil {
 		return nil, err
 	}
@@ -236,7 +319,7 @@ func (s *stage) kmsg(sh shot) ([]byte, error) {
 		if err := s.pause(100 * time.Millisecond); err != nil {
 			return nil, fmt.Errorf("%w, and %q was not said in %q", err, sh.until, strings.Join(all, "\n"))
 		}
-		more, err := s.records(from)
+		more, err := s.records(s.from)
 		if err != nil {
 			return nil, err
 		}

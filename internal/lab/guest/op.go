@@ -181,8 +181,10 @@ type Squeeze struct {
 	LeaveMiB int `json:"leave_mib,omitempty"`
 	// Killable lets the kernel's OOM killer have it.
 	Killable bool `json:"killable,omitempty"`
+	// NoWait answers before it has what it wants: it may be killed on the way.
+	NoWait bool `json:"no_wait,omitempty"`
 	// CgroupMiB puts it into a control group that may have no more than so
-	// much, and neither swap.
+	// much.
 	CgroupMiB int `json:"cgroup_mib,omitempty"`
 }
 
