@@ -262,6 +262,8 @@ func (a *attempt) hearOne(ctx context.Context, h heard) (verdict, bool) {
 		return a.end(verdict{sysrq.Failed, "the machine rebooted by itself before this was done", errOver})
 	case h.what != transport.SawRecord:
 		return verdict{}, false
+	case h.program && !a.j.marked(h.evidence.Text):
+		return verdict{}, false // anybody's words are no proof; only our own marker counts
 	}
 	switch a.j.hear(h.evidence) {
 	case foundHeader:

@@ -158,7 +158,7 @@ func bulkPrefix(ctx context.Context, t transport.Transport, timeout time.Duratio
 			return ""
 		case strings.Contains(text, begin):
 			answer = "yes"
-		case sysrq.IsHelp(text) && answer != "":
+		case h.Record.Facility == 0 && sysrq.IsHelp(text) && answer != "":
 			answer = "no"
 		case strings.Contains(text, end):
 			return answer
