@@ -338,7 +338,7 @@ func (a *attempt) unsupported(ev sysrq.Evidence) string {
 	case c.Since != "":
 		text += fmt.Sprintf("; %s came with Linux %s", c.Name, c.Since)
 		if c.Config != "" {
-			text += ", where it is built with " + c.Config
+			text += ", and needs " + c.Config
 		}
 	case c.Config != "":
 		text += fmt.Sprintf("; %s needs %s", c.Name, c.Config)
