@@ -361,6 +361,21 @@ func (e *errWriter) prose(indent, text string) {
 	}
 }
 
+// field prints a sentence behind its label, below which a terminal's further
+// lines stand.
+func (e *errWriter) field(label, text string) {
+	lines := []string{text}
+	if n := columns(e.w); n > 0 {
+		lines = wrap(text, n-1-len(label))
+	}
+	for i, l := range lines {
+		if i > 0 {
+			label = strings.Repeat(" ", len(label))
+		}
+		e.printf("%s%s\n", label, l)
+	}
+}
+
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usagef("see: "+cmd.CommandPath()+" --help", "%s takes no %q", cmd.CommandPath(), args[0])
