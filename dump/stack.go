@@ -132,8 +132,15 @@ func (s *stack) sleeps() bool {
 // another reports whether who may stand below a bottom: some have two, such as
 // ret_from_fork and ret_from_fork_asm.
 func (s *stack) another(who name) bool {
-	last := &s.frames[len(s.frames)-1]
-	return who.root && last.Func != who.s && isRoot(last.Func)
+	if !who.root {
+		return false
+	}
+	for i := len(s.frames) - 1; i >= 0; i-- {
+		if f := &s.frames[i]; !f.Guess {
+			return f.Func != who.s && isRoot(f.Func)
+		}
+	}
+	return false
 }
 
 func (s *stack) takeFrame(n *names, f *rawFrame) bool {
