@@ -45,10 +45,7 @@ func (p *Parser) resumes(ln *lane, l *line) bool {
 		if !isSection(b) || !b.take(p, l) {
 			continue
 		}
-		b.base().doubt(DoubtInterleaved)
-		if ln.open != nil {
-			ln.open.base().doubt(DoubtInterleaved)
-		}
+		p.mixed(ln, b, DoubtInterleaved)
 		p.took(b, l)
 		return true
 	}
