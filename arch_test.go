@@ -46,6 +46,7 @@ var floors = map[string]int{
 	"transport/all":           33, // registers them
 	"rescue":                  40,
 	"render":                  40,
+	"internal/logfile":        45,
 	"internal/agent":          50,
 	"internal/lab":            50,
 	"internal/lab/guest":      48, // runs inside the machines

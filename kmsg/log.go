@@ -31,6 +31,18 @@ type Log struct {
 	rest  []byte
 	held  bool // line was looked at and is still to come
 	begun bool // a line was seen
+	// cutNow: what a record is made of ends where its line does not.
+	cutNow bool
+
+	// What lines are part of, and what was read of that.
+	mode    mode
+	entry   entry
+	json    jsonReader
+	notJSON int64 // a line that is none
+	// more is what is left of a text of several lines that one line held.
+	more                           []byte
+	inMore, moreTorn, moreHeadless bool
+	moreFirst                      int64
 
 	// The envelope of the line before, if it says all by itself, and what it
 	// said; the same for what stands in it behind the time.
@@ -45,12 +57,28 @@ type Log struct {
 	// journalctl -o short-monotonic.
 	mono []byte
 
-	// Buffers of the records that do not lie in buf.
-	text, dict, prefix []byte
+	// Buffers of what does not lie in buf: what Parse read, what stood before
+	// it; a string, a message, a dictionary.
+	text, dict, prefix      []byte
+	joined, fragment        []byte // fragments, and what the next begins with
+	decoded, message, pairs []byte
 }
 
+// mode is what a line is read as.
+type mode uint8
+
+const (
+	modeLines mode = iota
+	modeJSON
+	modeExport
+)
+
 // NewLog makes a Log of r.
-func NewLog(r io.Reader) *Log { return &Log{lines: newLines(r)} }
+func NewLog(r io.Reader) *Log {
+	l := &Log{lines: newLines(r)}
+	l.entry.reset()
+	return l
+}
 
 // Record is what the last Scan found. It changes with the next.
 func (l *Log) Record() *Record { return &l.rec }
@@ -79,30 +107,98 @@ func (l *Log) Scan() bool {
 		l.kernelLine(line, 0, envelope{level: LevelUnknown})
 		return true
 	}
-	for {
-		if l.held {
-			l.held = false
-		} else if !l.next() {
-			return false
+	if len(l.more) > 0 {
+		l.first, l.last = l.moreFirst, l.number
+		if l.nextOfMore() {
+			return true
 		}
-		if len(l.line) == 0 {
+	}
+	for {
+		if l.mode == modeJSON && len(l.json.rest) > 0 {
+			if l.readJSON() {
+				return true
+			}
+			continue
+		}
+		switch {
+		case l.held:
+			l.held = false
+		case !l.next():
+			return l.atEnd()
+		}
+		line := l.line
+		if l.mode == modeExport {
+			if l.exportLine(line) {
+				return true
+			}
+			continue
+		}
+		if len(line) == 0 {
 			continue
 		}
 		l.first, l.last = l.number, l.number
-		line := l.line
+		l.cutNow, l.inMore = l.cut, false
 		// Most files have no escape sequence at all: that is asked once for a
 		// whole buffer.
 		if l.esc.find(l.buf, 0x1b, l.start, l.end) < l.start+len(line) {
 			n := stripEscapes(line)
-			if n == 0 {
+			if n == 0 && l.mode == modeLines {
 				l.rec = Record{Level: LevelUnknown, Prefix: line[:len(line):len(line)]}
 				return true
 			}
 			line = line[:n]
+			l.line = line
 		}
-		l.record(line)
+		switch {
+		case l.mode == modeJSON:
+			l.jsonLine(line)
+			continue
+		case !mayBeStructured(line[0]) || !l.structured(line):
+			l.record(line)
+			return true
+		}
+	}
+}
+
+// mayBeStructured reports whether JSON or an export may begin with c.
+func mayBeStructured(c byte) bool {
+	switch c {
+	case '{', '"', '-', 'd', '_', ' ', '\t', '[', 0x1e:
 		return true
 	}
+	return false
+}
+
+// structured begins to read JSON or an export, if line does.
+func (l *Log) structured(line []byte) bool {
+	if line[0] == '[' && !at(line, 1, '{') || l.notJSON == l.number || l.headless {
+		return false
+	}
+	if startsExport(line) {
+		l.mode, l.held = modeExport, true
+		return true
+	}
+	if line[0] == 0x1e { // json-seq
+		line = line[1:]
+	}
+	skip, fragment, ok := startsJSON(line)
+	if ok {
+		l.startJSON(line[skip:], fragment)
+	}
+	return ok
+}
+
+// atEnd makes a record of what was begun when the stream ended.
+func (l *Log) atEnd() bool {
+	switch mode := l.mode; {
+	case isTimeout(l.err):
+	case mode == modeJSON:
+		return l.endJSON()
+	case mode == modeExport:
+		l.mode = modeLines
+		return l.entry.first > 0 && (l.endEntry(l.cut) || l.framing(nil))
+	}
+	return false
 }
 
 // record makes a record of a line.
@@ -170,19 +266,31 @@ func (l *Log) kernelLine(whole []byte, n int, e envelope) {
 	if k := len(whole) - len(line); k > 0 {
 		rec.Prefix = whole[:k:k]
 	}
-	rec.Torn = l.cut
+	rec.Torn = l.cutNow
 	if rec.Kernel || rec.User {
 		l.headless = false
 		return
 	}
-	rec.Torn = l.cut || l.headless || first && beheaded(line)
+	rec.Torn = l.cutNow || l.headless || first && beheaded(line)
 	if len(line) == 0 {
 		return
 	}
 	if i := glued(line); i > 0 {
 		rec.Text, rec.Torn = line[:i:i], true
 		l.rest, l.headless = line[i:], false
+	} else if isPart(line) {
+		l.begun = false
 	}
+}
+
+// isPart reports whether line is the "Panic#1 Part2" before a part of a pstore
+// dump (pstore_dump in fs/pstore/platform.c). The part may begin amidst a line.
+func isPart(line []byte) bool {
+	if len(line) > maxWord || line[len(line)-1]-'0' > 9 {
+		return false
+	}
+	name, part, ok := bytes.Cut(line, []byte(" Part"))
+	return ok && digits(part) && bytes.IndexByte(name, '#') > 0 && bytes.IndexByte(name, ' ') < 0
 }
 
 // marks reads what the kernel put before its text, in whichever form it was
@@ -269,14 +377,19 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 	rec := &l.rec
 	user := rec.User
 	rec.Text, rec.Dict = l.text[:0], l.dict[:0]
+	head := bytes.IndexByte(line, ';')
+	if head > 0 && bytes.Contains(line[:head], fragmentIs) && l.fragments(whole, n) {
+		rec.User = user || rec.Facility != 0
+		return true
+	}
 	if Parse(line, rec) != nil {
 		rec.Text, rec.Dict = nil, nil
 		return false
 	}
-	rec.Torn, rec.User = l.cut, user || rec.Facility != 0
+	rec.Torn, rec.User = l.cutNow, user || rec.Facility != 0
 	l.headless = false
-	l.prefix = append(l.prefix[:0], whole[:n+bytes.IndexByte(line, ';')+1]...)
-	for !l.cut && (l.pos == l.end || l.buf[l.pos] == ' ') && l.next() {
+	l.prefix = append(l.prefix[:0], whole[:n+head+1]...)
+	for l.alone() && !l.cut && (l.pos == l.end || l.buf[l.pos] == ' ') && l.next() {
 		if !isPair(l.line) || len(rec.Dict)+len(l.line) > maxLine {
 			l.held = true
 			break
@@ -285,6 +398,13 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 		l.last = l.number
 		rec.Torn = l.cut
 	}
+	l.own()
+	return true
+}
+
+// own keeps the buffers that Parse filled, for the next record.
+func (l *Log) own() {
+	rec := &l.rec
 	l.text, l.dict = rec.Text, rec.Dict
 	rec.Prefix = l.prefix
 	if len(rec.Text) == 0 {
@@ -293,7 +413,12 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 	if len(rec.Dict) == 0 {
 		rec.Dict = nil
 	}
-	return true
+}
+
+// alone reports whether the line is one of the source's, so that those behind
+// it may belong to it.
+func (l *Log) alone() bool {
+	return l.mode == modeLines && len(l.more) == 0 && !l.inMore
 }
 
 // isPair reports whether line is " KEY=VALUE", a line of a dictionary.

@@ -158,7 +158,7 @@ func bulkPrefix(ctx context.Context, t transport.Transport, timeout time.Duratio
 			return ""
 		case strings.Contains(text, begin):
 			answer = "yes"
-		case sysrq.IsHelp(text) && answer != "":
+		case h.Record.Facility == 0 && sysrq.IsHelp(text) && answer != "":
 			answer = "no"
 		case strings.Contains(text, end):
 			return answer
@@ -358,6 +358,21 @@ func (p *program) overview(ctx context.Context) error {
 func (e *errWriter) prose(indent, text string) {
 	for _, l := range fold(e.w, indent, text) {
 		e.printf("%s\n", l)
+	}
+}
+
+// field prints a sentence behind its label, below which a terminal's further
+// lines stand.
+func (e *errWriter) field(label, text string) {
+	lines := []string{text}
+	if n := columns(e.w); n > 0 {
+		lines = wrap(text, n-1-len(label))
+	}
+	for i, l := range lines {
+		if i > 0 {
+			label = strings.Repeat(" ", len(label))
+		}
+		e.printf("%s%s\n", label, l)
 	}
 }
 

@@ -37,8 +37,8 @@ type Config struct {
 	Shell   bool     // give the console a shell, which takes a busybox
 	Script  []guest.Op
 
-	// OwnRoot boots from disk 0, which is a copy of [SystemdImage], with that
-	// system's own init. The program and Files are put on it.
+	// OwnRoot boots from disk 0, a copy of [SystemdImage] or [OpenRCImage], with
+	// that system's own init. The program and Files are put on it.
 	OwnRoot bool
 
 	// Progress is told what takes time; it may be nil.
