@@ -263,13 +263,10 @@ func (g *waitGraph) siteHolders(t *thing, u *unit) {
 		return
 	}
 	from := st.site.at
-	for i := from; i <= st.site.past+1 && i < len(st.fn); i++ {
+	for i := from; i <= st.site.past && i < len(st.fn); i++ {
 		f := st.fn[i]
 		if bottom(f) && f != "path_openat" {
 			break
-		}
-		if i > st.site.past && i > from+1 {
-			break // who called it: only where the name said that it takes the lock
 		}
 		off, size := st.offset(i)
 		for _, id := range g.at[f] {
