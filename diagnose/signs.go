@@ -136,13 +136,12 @@ type signRows struct {
 }
 
 type signRow struct {
-	line               int
-	id, what           string
-	suspect, next      string
-	severity           Severity
-	not                [][]byte
-	samples            []signSample
-	patterns, captures int
+	line          int
+	id, what      string
+	suspect, next string
+	severity      Severity
+	not           [][]byte
+	samples       []signSample
 }
 
 type signSample struct {
