@@ -157,7 +157,7 @@ func (g *waitGraph) wants() {
 			// A driver's readers and writers come by different functions.
 			key = fmt.Sprintf("lock %d %s [%s]", u.boot, kind, m)
 		}
-		if off, _ := st.offset(at); kind == "mutex" && off > 0 {
+		if off, _ := u.offset(at); kind == "mutex" && off > 0 {
 			// Two places in one function take two locks.
 			key += fmt.Sprintf(" +%d", off)
 		}
@@ -268,17 +268,17 @@ func (g *waitGraph) siteHolders(t *thing, u *unit) {
 		if bottom(f) && f != "path_openat" {
 			break
 		}
-		off, size := st.offset(i)
+		off, size := u.offset(i)
 		for _, id := range g.at[f] {
 			v := g.units[id]
-			if v.id == u.id || v.boot != u.boot || v.st == st {
+			if v.id == u.id || v.boot != u.boot {
 				continue
 			}
 			j := slices.Index(v.st.fn, f)
 			if j <= 0 || i == from && takes(f) && j == v.st.site.at {
 				continue
 			}
-			vo, vs := v.st.offset(j)
+			vo, vs := v.offset(j)
 			why, conf := "", Possible
 			switch {
 			case j == v.st.site.at && i == from:
