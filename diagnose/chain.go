@@ -568,6 +568,14 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	if via := g.via(e, u); via != "" {
 		detail = append(detail, via)
 	}
+	if stopped := g.stopped(u.boot); len(stopped) > 0 && u.category() == "server" {
+		// Whoever serves a file system here, and is stopped, does not answer.
+		s := strings.Join(stopped, ", ")
+		detail = append(detail, "Stopped (state T): "+s+".")
+		if e.id == "fuse-server" {
+			f.Suspect = s + ", which is stopped; " + f.Suspect
+		}
+	}
 	if strings.HasPrefix(disk(e.dev), "dm-") || strings.Contains(e.dev, "(dm-") {
 		detail = append(detail, "It is a device-mapper device: it may be suspended (dmsetup info -c shows 's'), or the disk below does not answer.")
 	}
@@ -594,6 +602,17 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	case e.id == "block-device":
 		f.Next = "dmesg | tail -50; cat /sys/block/" + orWord(disk(e.dev), "*") + "/inflight, twice: does it move?"
 	}
+}
+
+// stopped are the tasks that a signal or a debugger has stopped.
+func (g *waitGraph) stopped(boot int) []string {
+	var out []string
+	for _, t := range g.a.tasks.all {
+		if (t.state == "T" || t.state == "t") && t.boot == boot && len(out) < 3 {
+			out = append(out, t.name())
+		}
+	}
+	return out
 }
 
 // pluralBehind is the consequence, behind one task or several.

@@ -820,6 +820,9 @@ func clean(s string) string {
 	}, s)
 }
 
+// tidyTitle makes one line of a title, with single blanks.
+func tidyTitle(s string) string { return strings.Join(strings.Fields(clean(s)), " ") }
+
 // endLabel is what a chain's last unit waits for.
 func (g *waitGraph) endLabel(u *unit) string {
 	if u.want >= 0 {
