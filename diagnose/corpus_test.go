@@ -188,7 +188,8 @@ func cell(s string) string {
 func sound(t interface {
 	Helper()
 	Errorf(format string, args ...any)
-}, name string, r *Report) {
+}, name string, r *Report,
+) {
 	t.Helper()
 	if len(r.Findings) == 0 {
 		t.Errorf("%s: no finding at all", name)
