@@ -189,7 +189,7 @@ func (w *table) judge(stack []dump.Frame, tr trust) verdict {
 				c.veto = true
 			case h.kind == kindAll:
 				c.all |= 1 << h.n
-			case c.at >= 0, !r.near(depth, tr), !r.inModule(f.Module):
+			case c.at >= 0, !r.near(depth, tr), !r.inModule(f.Module), !w.calledBy(r, stack[i+1:], tr):
 			default:
 				c.at, c.depth = int16(min(n, 1<<14)), depth
 			}
@@ -242,12 +242,36 @@ func (r *row) near(depth int, tr trust) bool {
 	return within < 0 || depth < within
 }
 
+// calledBy reports whether the next frame is one that the row asks for.
+func (w *table) calledBy(r *row, below []dump.Frame, tr trust) bool {
+	if len(r.callers) == 0 {
+		return true
+	}
+	for i := range below {
+		f := &below[i]
+		if !tr.counts(f) || w.name(f.Func).noise {
+			continue
+		}
+		fn := plain(f.Func)
+		for _, c := range r.callers {
+			if c.match(fn) {
+				return true
+			}
+		}
+		return false
+	}
+	return false
+}
+
+// builtIn stands in the table for the kernel itself, where a module is asked for.
+const builtIn = "-"
+
 func (r *row) inModule(module string) bool {
 	if len(r.modules) == 0 {
 		return true
 	}
 	if module == "" {
-		return false
+		module = builtIn
 	}
 	in := false
 	for _, m := range r.modules {
@@ -257,7 +281,7 @@ func (r *row) inModule(module string) bool {
 			}
 			continue
 		}
-		in = in || m.match(module)
+		in = in || m.match(module) && (module != builtIn || string(m.pattern) == builtIn)
 	}
 	return in
 }

@@ -43,7 +43,7 @@ func TestClassify(t *testing.T) {
 		{"guesses alone", "?schedule ?foo ?__mutex_lock ?rtnl_lock ?bar", "rtnl", "rtnl_lock", "foo"},
 		{"an interrupt is no wait", "<irq>rtnl_lock <irq>__mutex_lock schedule __down_read foo_lookup", "rwsem-read", "__down_read", "foo_lookup"},
 		{"an interrupt alone", "<nmi>csd_lock_wait <nmi>smp_call_function_many_cond", "ipi", "csd_lock_wait", "csd_lock_wait"},
-		{"md below the page cache", "schedule md_super_wait md_update_sb md_check_recovery", "md-superblock-builtin", "md_super_wait", "md_super_wait"},
+		{"md below the page cache", "schedule md_super_wait md_update_sb md_check_recovery", "md-superblock", "md_super_wait", "md_super_wait"},
 		{"the driver", "schedule schedule_timeout wait_for_completion acme_wait[acme] acme_ioctl[acme] do_vfs_ioctl", "driver", "acme_wait", "acme_wait"},
 		{"the driver, far down", "schedule schedule_timeout wait_for_completion core_a core_b core_c core_d core_e core_f acme_x[acme]", "driver", "acme_x", "core_a"},
 		{"no driver, but a file system", "schedule schedule_timeout wait_for_completion x_wait[squashfs]", "filesystem", "x_wait", "x_wait"},
