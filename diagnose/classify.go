@@ -92,9 +92,10 @@ func (w *table) classify(stack []dump.Frame) (*Wait, int) {
 	}
 	tr := w.trusted(stack)
 	v := w.lookup(stack, tr)
-	if v.row < 0 && tr == sure {
-		tr = own
-		v = w.lookup(stack, tr)
+	if tr == sure && (v.row < 0 || w.doubtful(stack, &w.rows[v.row])) {
+		if o := w.lookup(stack, own); o.row >= 0 {
+			tr, v = own, o
+		}
 	}
 	if v.row < 0 {
 		return nil, -1
@@ -110,6 +111,35 @@ func (w *table) classify(stack []dump.Frame) (*Wait, int) {
 	}
 	return nil, -1 // two stacks with one hash
 }
+
+// doubtful reports whether only the bottom of a stack is sure: how the task
+// waits stands among the guesses above, and the row says no more than that a
+// worker works.
+func (w *table) doubtful(stack []dump.Frame, r *row) bool {
+	if !stack[0].Guess || !r.Normal && r.priority >= vague {
+		return false
+	}
+	for i := range stack {
+		if f := &stack[i]; f.Context == "" && w.name(f.Func).plumbing {
+			return f.Guess && !w.sureWait(stack[i:])
+		}
+	}
+	return false
+}
+
+// sureWait reports whether one of the frames of which the kernel was sure is
+// plumbing.
+func (w *table) sureWait(stack []dump.Frame) bool {
+	for i := range stack {
+		if f := &stack[i]; f.Context == "" && !f.Guess && w.name(f.Func).plumbing {
+			return true
+		}
+	}
+	return false
+}
+
+// vague is the priority below which a row says how a task waits, not for what.
+const vague = 30
 
 // lookup is judge with a memory.
 func (w *table) lookup(stack []dump.Frame, tr trust) verdict {
@@ -233,10 +263,11 @@ func find(cands *[]candidate, row int16) *candidate {
 }
 
 // near reports whether a frame stands near enough to the top. Where guesses are
-// taken for frames, old ones stand between the true ones.
+// taken for frames, old ones stand between the true ones; but at rest is only who
+// surely is.
 func (r *row) near(depth int, tr trust) bool {
 	within := r.within
-	if tr != sure {
+	if tr != sure && !r.Normal {
 		within *= 3
 	}
 	return within < 0 || depth < within

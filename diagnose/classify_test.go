@@ -41,6 +41,8 @@ func TestClassify(t *testing.T) {
 		{"old powerpc", ".schedule .rtnl_lock .__mutex_lock foo", "rtnl", ".rtnl_lock", ".rtnl_lock"},
 		{"a guess is passed over", "schedule ?rtnl_lock __mutex_lock foo_open", "mutex", "__mutex_lock", "foo_open"},
 		{"guesses alone", "?schedule ?foo ?__mutex_lock ?rtnl_lock ?bar", "rtnl", "rtnl_lock", "foo"},
+		{"the bottom alone is sure", "?__schedule ?schedule ?io_schedule ?blk_mq_get_tag process_one_work worker_thread kthread", "blk-mq-tags", "blk_mq_get_tag", "process_one_work"},
+		{"at rest, with a guess above", "?__schedule schedule worker_thread kthread", "idle-worker", "worker_thread", "worker_thread"},
 		{"an interrupt is no wait", "<irq>rtnl_lock <irq>__mutex_lock schedule __down_read foo_lookup", "rwsem-read", "__down_read", "foo_lookup"},
 		{"an interrupt alone", "<nmi>csd_lock_wait <nmi>smp_call_function_many_cond", "ipi", "csd_lock_wait", "csd_lock_wait"},
 		{"md below the page cache", "schedule md_super_wait md_update_sb md_check_recovery", "md-superblock", "md_super_wait", "md_super_wait"},
