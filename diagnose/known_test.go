@@ -146,7 +146,7 @@ func TestKnownHangs(t *testing.T) {
 		{"vfork", "schedule schedule_timeout wait_for_common wait_for_completion do_fork sys_vfork ptregs_vfork_x"},
 		{"vfork", "__schedule schedule schedule_timeout wait_for_completion_killable _do_fork __x64_sys_vfork"},
 		{"cgroup-freezer", "__schedule schedule __refrigerator get_signal arch_do_signal_or_restart"},
-		{"coredump", "__schedule schedule do_exit_x coredump_task_exit do_exit do_group_exit"},
+		{"coredump", "__schedule schedule coredump_task_exit do_exit do_group_exit"},
 		{"exec-exit", "__schedule schedule de_thread flush_old_exec load_elf_binary"},
 		{"module-load", "__schedule schedule schedule_timeout wait_for_completion_killable call_usermodehelper_exec __request_module tcp_set_ulp_x"},
 		{"async-probe", "__schedule schedule async_synchronize_cookie_domain async_synchronize_full load_module"},
@@ -181,6 +181,13 @@ func TestKnownHangs(t *testing.T) {
 		{"driver", "__schedule schedule schedule_timeout msleep wl_wait_x[wl] wl_ioctl[wl] dev_ioctl_y"},
 		{"driver-remove", "__schedule schedule schedule_timeout msleep vendor_loop[vendor] vendor_remove[vendor] pci_device_remove"},
 		{"driver", "__schedule schedule schedule_timeout msleep loop_a[ven] loop_b[ven] process_one_work worker_thread kthread"},
+		// The caller of a driver is not what it waits for.
+		{"driver", "__schedule schedule schedule_timeout msleep acme_store[acme] dev_attr_store kernfs_fop_write_iter vfs_write"},
+		{"driver", "__schedule schedule schedule_timeout wait_for_completion_timeout acme_probe[acme] pci_device_probe really_probe __driver_attach"},
+		{"driver", "__schedule schedule schedule_timeout msleep acme_init[acme] do_one_initcall do_init_module load_module"},
+		{"driver", "__schedule schedule schedule_timeout msleep acme_resume[acme] dpm_run_callback device_resume async_resume"},
+		{"driver", "__schedule schedule schedule_timeout msleep acme_read[acme] full_proxy_read vfs_read"},
+		{"mutex", "__schedule schedule schedule_preempt_disabled __mutex_lock acme_shrink_scan[acme] do_shrink_slab shrink_slab shrink_node"},
 		// At rest.
 		{"driver-thread", "__schedule schedule schedule_timeout msleep acme_thread[acme] kthread ret_from_fork"},
 		{"kernel-thread", "schedule schedule_timeout some_thread kernel_thread_helper"},
