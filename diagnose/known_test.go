@@ -190,6 +190,8 @@ func TestKnownHangs(t *testing.T) {
 		{"mutex", "__schedule schedule schedule_preempt_disabled __mutex_lock acme_shrink_scan[acme] do_shrink_slab shrink_slab shrink_node"},
 		// At rest.
 		{"driver-thread", "__schedule schedule schedule_timeout msleep acme_thread[acme] kthread ret_from_fork"},
+		{"driver-thread", "__schedule schedule schedule_timeout wait_for_completion_timeout lpfc_thread[lpfc] kthread ret_from_fork"},
+		{"zfs-txg", "__schedule schedule cv_wait_common[spl] __cv_wait[spl] txg_quiesce_thread[zfs] thread_generic_wrapper[spl] kthread"},
 		{"kernel-thread", "schedule schedule_timeout some_thread kernel_thread_helper"},
 		{"idle-worker", "__schedule schedule worker_thread kthread ret_from_fork_asm"},
 		{"idle-kthread", "schedule kjournald kthread child_rip"},

@@ -178,7 +178,18 @@ func TestSignsOfPublicLogs(t *testing.T) {
 	}
 }
 
+// Reading is how long it takes to look at each byte once.
 func BenchmarkSigns(b *testing.B) {
+	b.Run("reading", func(b *testing.B) {
+		text := []byte(strings.Join(ordinary, "\n"))
+		b.SetBytes(int64(len(text)))
+		n := 0
+		for b.Loop() {
+			for _, c := range text {
+				n += int(c & 1)
+			}
+		}
+	})
 	for _, bench := range []struct {
 		name  string
 		lines []string
