@@ -342,7 +342,7 @@ func (l *line) lexWord(t []byte, i int) bool {
 			l.lexLockup(t)
 		}
 	case 'D':
-		if bytes.HasPrefix(t, prefixes.ftrace) {
+		if bytes.HasPrefix(t, prefixes.ftrace) || bytes.HasPrefix(t, []byte("Dumping ftrace instance ")) {
 			l.class = cFtrace
 		}
 	case '"':

@@ -33,6 +33,9 @@ func (b *locksBuilder) take(p *Parser, l *line) bool {
 			return false
 		}
 		b.Kind, b.Body, b.names = KindLocks, &b.locks, &p.names
+		if b.locks.Holders == nil {
+			b.locks.Holders = []Holder{} // JSON has a list, be it empty
+		}
 		b.locks = Locks{Holders: b.locks.Holders[:0]}
 		b.g.text, b.held, b.ended = b.g.text[:0], false, false
 		if bytes.HasPrefix(t, prefixes.lockdepOff) {

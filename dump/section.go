@@ -15,6 +15,12 @@ func section(c class) (Kind, func() builder) {
 		return KindAllocation, func() builder { return new(oomBuilder) }
 	case cLocks:
 		return KindLocks, func() builder { return new(locksBuilder) }
+	case cTimers:
+		return KindTimers, func() builder { return new(timersBuilder) }
+	case cSched:
+		return KindSched, func() builder { return new(schedBuilder) }
+	case cFtrace:
+		return KindTrace, func() builder { return new(traceBuilder) }
 	case cWorkqueues:
 		return KindWorkqueues, func() builder { return new(workqueueBuilder) }
 	}
@@ -39,10 +45,7 @@ func (p *Parser) resumes(ln *lane, l *line) bool {
 		if !isSection(b) || !b.take(p, l) {
 			continue
 		}
-		b.base().doubt(DoubtInterleaved)
-		if ln.open != nil {
-			ln.open.base().doubt(DoubtInterleaved)
-		}
+		p.mixed(ln, b, DoubtInterleaved)
 		p.took(b, l)
 		return true
 	}
