@@ -93,7 +93,12 @@ func writes(path, text string) func(*stage) error {
 }
 
 // smallDisk adds one with a file system.
-func smallDisk(c *lab.Config) { c.Disks = append(c.Disks, lab.Disk{Ext4: "data", MiB: 64}) }
+func smallDisk(c *lab.Config) {
+	c.Disks = append(c.Disks, lab.Disk{Ext4: "data", MiB: 64})
+	if c.Kernel.Arch != "uml" { // which has a disk driver of its own
+		c.Modules = append(c.Modules, "nvme", "ext4")
+	}
+}
 
 // withModules has the kernel's own modules loaded at boot.
 func withModules(names ...string) func(*lab.Config) {
@@ -109,7 +114,7 @@ var mounted = steps(
 // hungReports is what khungtaskd says of the state, which others have to wait
 // two minutes for.
 var hungReports = shot{
-	name: "hung", until: "blocked for more than",
+	name: "hung", until: "blocked for more than", not: pcOnly,
 	before: steps(
 		writes("/proc/sys/kernel/hung_task_check_interval_secs", "1"),
 		writes("/proc/sys/kernel/hung_task_timeout_secs", "2"),
@@ -141,6 +146,7 @@ func idle() state {
 func frozen() state {
 	return state{
 		name: "frozen", root: "superblock-freeze", everywhere: true, config: smallDisk,
+		not:  func(k Kernel) bool { return k.Arch == "s390x" }, // whose emulator has no NVMe
 		note: "an ext4 is frozen (FIFREEZE), and tasks create, write and remove files on it",
 		enter: steps(bystanders, mounted, does(guest.Op{Freeze: &guest.Freeze{Target: "/data"}}), hangs(
 			"touch /data/new",
@@ -190,10 +196,24 @@ func server(line string) func(*stage) error {
 func fuseServer() state {
 	return state{
 		name: "fuse", root: "fuse-server", programs: []string{"lab-fuse"}, config: withModules("fuse"),
-		note: "the FUSE daemon is stopped (SIGSTOP); cat waits for a page, head sleeps interruptibly in open, touch in a look-up with the directory locked, and two tasks wait for that lock",
+		note: "the FUSE daemon is stopped (SIGSTOP); cat waits for a page, head sleeps interruptibly in open, the first touch (killed in vain) for a look-up with the directory locked, and touch and mkdir wait for that lock",
 		enter: steps(bystanders, server("lab-fuse /fuse"), runs("ls /fuse/file"),
-			hangs("cat /fuse/file"), sleeps("head /fuse/file"), sleeps("touch /fuse/new"),
-			hangs("touch /fuse/new2", "mkdir /fuse/dir")),
+			func(s *stage) error {
+				pid, err := s.sleeper("touch /fuse/never")
+				if err != nil {
+					return err
+				}
+				if err := s.hangAll("cat /fuse/file"); err != nil {
+					return err
+				}
+				// Who is killed while the daemon has the question waits in D.
+				if _, err := s.Do(s.ctx, guest.Op{Signal: &guest.Signal{Sig: 9, PIDs: []int{pid}}}); err != nil {
+					return err
+				}
+				s.stuck = append(s.stuck, pid)
+				return s.await(pid, "D")
+			},
+			sleeps("head /fuse/file"), hangs("touch /fuse/new", "mkdir /fuse/dir")),
 		shots: []shot{{keys: "w"}, {keys: "t"}, hungReports},
 	}
 }
@@ -400,7 +420,7 @@ func oom() state {
 	return state{
 		name: "oom", root: "memory",
 		note: "lab-squeeze wants more memory than the machine has, and there is no swap",
-		enter: steps(bystanders, func(s *stage) error {
+		enter: steps(bystanders, writes("/proc/sys/vm/overcommit_memory", "1"), func(s *stage) error {
 			r, err := s.Do(s.ctx, guest.Op{Squeeze: &guest.Squeeze{MiB: 700, Killable: true, NoWait: true}})
 			if err == nil {
 				s.culprit = fmt.Sprintf("lab-squeeze %d", r.PIDs[0])
