@@ -62,7 +62,7 @@ func Sessions() []Session {
 func (s Session) String() string { return s.Kernel.String() + "-" + s.state.name }
 
 // patience bounds one session. A healthy one takes a quarter of a minute.
-const patience = 4 * time.Minute
+const patience = 8 * time.Minute
 
 // Make makes the session's files. tell is told what takes time.
 func (s Session) Make(ctx context.Context, tell func(string)) ([]golden.File, error) {
@@ -173,6 +173,8 @@ type shot struct {
 	// before is done before the commands; what the kernel says meanwhile
 	// belongs to the shot.
 	before func(*stage) error
+	// after sees that the state was still there.
+	after func(*stage) error
 	// last ends the machine: nothing can be asked afterwards.
 	last bool
 	not  func(Kernel) bool

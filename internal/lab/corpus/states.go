@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -461,29 +462,48 @@ func realtime() state {
 	}
 }
 
-// spins starts who uses up one processor inside the kernel. Processor 0 is left
-// to who answers us.
-func spins(cpu int, file string) func(*stage) error {
+// spins starts who uses up one processor inside the kernel for some seconds.
+// Processor 0 is left to who answers us.
+func spins(cpu, seconds int, file string) func(*stage) error {
 	return func(s *stage) error {
+		if err := s.write("/sys/module/labtrouble/parameters/seconds", fmt.Sprint(seconds)); err != nil {
+			return err
+		}
 		pid, err := s.run("busybox", "taskset", fmt.Sprintf("%x", 1<<cpu), "cat", "/proc/lab/"+file)
 		if err == nil {
 			err = s.await(pid, "R")
 		}
-		if err == nil && s.culprit == "" {
-			s.blame(pid)
-		}
+		s.spinning = append(s.spinning, pid)
+		s.blame(s.spinning[0])
 		return err
 	}
+}
+
+// spinning sees that who was started still spins: on a busy host, a shot can
+// come too late.
+func spinning(s *stage) error {
+	all, err := s.tasks()
+	if err != nil {
+		return err
+	}
+	for _, pid := range s.spinning {
+		if !slices.ContainsFunc(all, func(t guest.Task) bool { return t.PID == pid && t.State == "R" }) {
+			return fmt.Errorf("task %d spins no longer: the shot came too late", pid)
+		}
+	}
+	return nil
 }
 
 func softLockup() state {
 	return state{
 		name: "soft-lockup", root: "soft-lockup", module: true,
 		note:  "cat runs a loop in a module, preemption switched off, on processor 1",
-		enter: steps(bystanders, module("seconds=18"), spins(1, "spin"), waits(time.Second)),
+		enter: steps(bystanders, module(""), spins(1, 15, "spin"), waits(time.Second)),
 		shots: []shot{
-			{keys: "l"},
-			{name: "lockup", whole: true, until: "soft lockup", before: steps(writes("/proc/sys/kernel/watchdog_thresh", "1"), waits(4*time.Second))},
+			{keys: "l", after: spinning},
+			{name: "lockup", until: "soft lockup", before: steps(
+				func(s *stage) error { s.spinning = nil; return nil },
+				writes("/proc/sys/kernel/watchdog_thresh", "1"), spins(1, 8, "spin"))},
 		},
 	}
 }
@@ -492,8 +512,8 @@ func interruptsOff() state {
 	return state{
 		name: "irqs-off", root: "soft-lockup", module: true,
 		note:  "cat runs a loop in a module, interrupts switched off, on processor 1; only l is there to tell",
-		enter: steps(bystanders, module("seconds=12"), spins(1, "spin-irq"), waits(time.Second)),
-		shots: []shot{{keys: "l"}},
+		enter: steps(bystanders, module(""), spins(1, 15, "spin-irq"), waits(time.Second)),
+		shots: []shot{{keys: "l", after: spinning}},
 	}
 }
 
@@ -501,9 +521,9 @@ func spinlock() state {
 	return state{
 		name: "spinlock", root: "spinlock", module: true, config: func(c *lab.Config) { c.CPUs = 3 },
 		note: "the first cat loops on processor 1 with a spinlock, and another spins for it on processor 2",
-		enter: steps(bystanders, module("seconds=14"), spins(1, "spinlock-hold"), waits(300*time.Millisecond),
-			spins(2, "spinlock-take"), waits(time.Second)),
-		shots: []shot{{keys: "l"}},
+		enter: steps(bystanders, module(""), spins(1, 20, "spinlock-hold"), waits(300*time.Millisecond),
+			spins(2, 20, "spinlock-take"), waits(time.Second)),
+		shots: []shot{{keys: "l", after: spinning}},
 	}
 }
 
@@ -511,11 +531,10 @@ func rcuStall() state {
 	return state{
 		name: "rcu-stall", root: "rcu", module: true,
 		note: "cat loops inside an RCU read-side critical section, preemption switched off, on processor 1",
-		enter: steps(bystanders, module("seconds=10"),
+		enter: steps(bystanders, module(""),
 			writes("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3"),
-			writes("/proc/sys/kernel/watchdog_thresh", "30"),
-			spins(1, "spin-rcu")),
-		shots: []shot{{name: "stall", whole: true, until: "stall", before: waits(5 * time.Second)}},
+			writes("/proc/sys/kernel/watchdog_thresh", "30")),
+		shots: []shot{{name: "stall", until: "stall", before: spins(1, 12, "spin-rcu")}},
 	}
 }
 
