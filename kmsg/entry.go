@@ -269,7 +269,7 @@ const maxBinary = 768 << 20
 // and the line is held to be read again if it is not empty.
 func (l *Log) exportLine(line []byte) bool {
 	if len(line) == 0 {
-		l.number--
+		l.number = max(l.number-1, l.entry.first)
 		return l.entry.first > 0 && (l.endEntry(false) || l.framing(nil))
 	}
 	if l.entry.first == 0 {
@@ -312,7 +312,7 @@ func (l *Log) exportLine(line []byte) bool {
 	// No field: the export was cut here.
 	l.mode, l.held = modeLines, true
 	number := l.number
-	l.number--
+	l.number = max(number-1, l.entry.first) // a CR ends no line for an editor
 	ok := l.endEntry(true) || l.framing(nil)
 	l.number = number
 	return ok
@@ -320,8 +320,14 @@ func (l *Log) exportLine(line []byte) bool {
 
 // peekSize reads the length of a binary field, and takes it if it is one.
 func (l *Log) peekSize() (size uint64, ok bool) {
-	for l.end-l.pos < 8 && l.err == nil {
-		l.fill()
+	for l.end-l.pos < 9 && l.err == nil {
+		l.fill() // one more for the newline of a CR
+	}
+	if l.afterCR && l.pos < l.end {
+		l.afterCR = false
+		if l.buf[l.pos] == '\n' {
+			l.skip(1)
+		}
 	}
 	if l.end-l.pos < 8 {
 		return 0, false

@@ -16,6 +16,15 @@ type envelope struct {
 	sealed   bool // the same bytes say the same again, whatever follows
 }
 
+// add adds what an envelope within says.
+func (e *envelope) add(in envelope) {
+	if e.level < 0 {
+		e.level, e.facility = in.level, in.facility
+	}
+	e.kernel, e.user = e.kernel || in.kernel, e.user || in.user
+	e.escapes, e.sealed = e.escapes || in.escapes, e.sealed || in.sealed
+}
+
 const (
 	// maxPeels is how many envelopes may be in each other. A mail that quotes
 	// the CI's copy of a system log of netconsole has five.
@@ -281,16 +290,14 @@ func (l *Log) behindTime(b []byte, k int, kind timeKind, e *envelope, depth int)
 	}
 	b = b[k:]
 	if h := len(l.head); h > 0 && l.kind == kind && len(b) >= h && string(b[:h]) == string(l.head) {
-		level, facility := e.level, e.facility
-		*e = l.said
-		if level >= 0 {
-			e.level, e.facility = level, facility
-		}
+		e.add(l.headSaid)
 		return k + h, true
 	}
-	if h := l.names(b, kind, e); h > 0 {
-		if e.sealed {
-			l.head, l.kind = append(l.head[:0], b[:h]...), kind
+	said := envelope{level: LevelUnknown}
+	if h := l.names(b, kind, &said); h > 0 {
+		e.add(said)
+		if said.sealed {
+			l.head, l.headSaid, l.kind = append(l.head[:0], b[:h]...), said, kind
 		}
 		return k + h, true
 	}
@@ -370,7 +377,6 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 			return 0
 		}
 		e.escapes, e.sealed = true, true
-		l.said = *e
 		return next
 	}
 	return 0

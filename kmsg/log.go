@@ -2,6 +2,7 @@ package kmsg
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 )
 
@@ -47,9 +48,11 @@ type Log struct {
 	// The envelope of the line before, if it says all by itself, and what it
 	// said; the same for what stands in it behind the time.
 	envelope []byte
-	head     []byte
 	said     envelope
-	kind     timeKind // the form of its time
+	head     []byte
+	headSaid envelope
+	kind     timeKind // the form of the time
+	timeLen  int      // envelope is a time of that length, and head
 	// host is what the lines before named as their machine.
 	host      []byte
 	hostKnown bool
@@ -203,27 +206,67 @@ func (l *Log) atEnd() bool {
 
 // record makes a record of a line.
 func (l *Log) record(line []byte) {
-	n := len(l.envelope)
-	if n > 0 && len(line) >= n && string(line[:n]) == string(l.envelope) {
-		l.kernelLine(line, n, l.said)
-		return
-	}
-	e := envelope{level: LevelUnknown}
-	n = 0
-	if c := line[0]; c == '[' {
-		if _, s := stamp(line); s > 0 {
-			l.kernelLine(line, 0, e)
-			return
-		}
-	} else if c < ' ' || c == 0x7f {
-		n = len(line) - len(trimNoise(line))
-	}
-	k, _ := l.peel(line[n:], &e, 0)
-	// An envelope around nothing has lost its blank: the next would keep it.
-	if n += k; e.sealed && n < len(line) {
-		l.envelope, l.said = append(l.envelope[:0], line[:n]...), e
+	n, e := len(l.envelope), envelope{level: LevelUnknown}
+	switch c := line[0]; {
+	case n > 0 && len(line) >= n && string(line[:n]) == string(l.envelope):
+		e = l.said
+	case l.timeLen > 0 && l.later(line):
+		n, e = l.timeLen+len(l.head), l.said
+	case bare(line, c):
+		n = 0
+	default:
+		n = l.unwrap(line, &e)
 	}
 	l.kernelLine(line, n, e)
+}
+
+// bare reports whether line, which begins with c, can only begin with what the
+// kernel itself has written.
+func bare(line []byte, c byte) bool {
+	switch c {
+	case '[': // not [00:01:02] or [2026-11-05 …]
+		return len(line) < 6 || line[3] != ':' && line[5] != '-'
+	case '<': // not <4>Nov or <4>1 2026
+		i := bytes.IndexByte(line[:min(len(line), 6)], '>')
+		return i > 0 && at(line, i+1, '[')
+	}
+	return c-'0' <= 9 && bytes.IndexByte(line[:min(len(line), 5)], ',') > 0
+}
+
+// unwrap reads the envelopes of a line and returns their length.
+func (l *Log) unwrap(line []byte, e *envelope) (n int) {
+	if c := line[0]; c < ' ' || c == 0x7f {
+		n = len(line) - len(trimNoise(line))
+	}
+	k, _ := l.peel(line[n:], e, 0)
+	// An envelope around nothing has lost its blank: the next would keep it.
+	if n += k; !e.sealed || n == len(line) {
+		return n
+	}
+	l.envelope, l.said, l.timeLen = append(l.envelope[:0], line[:n]...), *e, 0
+	if k, _ := timeAt(line); k >= 8 && k+len(l.head) == n {
+		l.timeLen = k
+	}
+	return n
+}
+
+// later reports whether line begins like the one before, but for the digits of
+// its time.
+func (l *Log) later(line []byte) bool {
+	n := l.timeLen
+	if len(line) < n+len(l.head) || string(line[n:n+len(l.head)]) != string(l.head) {
+		return false
+	}
+	// Digits share their upper halves. Whatever else does, and has the same
+	// names in the same place behind it, is a time as well.
+	a, b := line[:n], l.envelope[:n]
+	for i := 0; i < n; i += 8 {
+		i = min(i, n-8)
+		if (binary.LittleEndian.Uint64(a[i:])^binary.LittleEndian.Uint64(b[i:]))&0xf0f0f0f0f0f0f0f0 != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // kernelLine makes a record of a line whose first n bytes, an envelope, were
@@ -289,9 +332,11 @@ func isPart(line []byte) bool {
 	if len(line) > maxWord || line[len(line)-1]-'0' > 9 {
 		return false
 	}
-	name, part, ok := bytes.Cut(line, []byte(" Part"))
+	name, part, ok := bytes.Cut(line, partIs)
 	return ok && digits(part) && bytes.IndexByte(name, '#') > 0 && bytes.IndexByte(name, ' ') < 0
 }
+
+var partIs = []byte(" Part")
 
 // marks reads what the kernel put before its text, in whichever form it was
 // kept, and returns its length, and whether a mail program made no-break spaces
@@ -367,12 +412,15 @@ func (l *Log) monotonic(b []byte) int {
 // of the lines of its dictionary behind it, if whole[n:] is one.
 func (l *Log) kmsgLine(whole []byte, n int) bool {
 	line := whole[n:]
-	if !isKmsg(line) {
+	_, k := number(line)
+	switch {
+	case k == 0 || k == len(line):
 		return false
-	}
-	if _, k := number(line); line[k] == '.' {
+	case line[k] == '.' && isKmsg(line):
 		k += bytes.IndexByte(line[k:], ',') + 1 // the kernel's release
 		n, line = n+k, line[k:]
+	case line[k] != ',':
+		return false
 	}
 	rec := &l.rec
 	user := rec.User

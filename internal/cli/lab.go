@@ -261,7 +261,11 @@ func (f *filter) Write(p []byte) (int, error) {
 
 func (f *filter) tell() {
 	if f.hidden > 0 {
-		fmt.Fprintf(f.to, "    ... %d more lines\n", f.hidden)
+		what := "lines"
+		if f.hidden == 1 {
+			what = "line"
+		}
+		fmt.Fprintf(f.to, "    ... %d more %s\n", f.hidden, what)
 		f.hidden = 0
 	}
 }
