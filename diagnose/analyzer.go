@@ -20,6 +20,8 @@ type Analyzer struct {
 	lockdepOff []dump.Span
 	works      []workList
 	headers    []header
+	alarms     map[dump.Kind][]alarm
+	mems       []mem
 }
 
 // header is a SysRq command that was asked for.
@@ -36,6 +38,7 @@ type header struct {
 func (a *Analyzer) Add(b *dump.Block) {
 	if a.kinds == nil {
 		a.kinds = map[dump.Kind]int{}
+		a.alarms = map[dump.Kind][]alarm{}
 	}
 	a.kinds[b.Kind]++
 	a.machine.Boots = max(a.machine.Boots, b.Boot)
@@ -52,6 +55,12 @@ func (a *Analyzer) Add(b *dump.Block) {
 		a.addLocks(b, d)
 	case *dump.Workqueues:
 		a.addWorks(b, d)
+	case *dump.Memory, *dump.OOM:
+		a.addMemory(b)
+	case *dump.Report:
+		a.addAlarm(b, d)
+	case *dump.CPU:
+		a.addAlarm(b, &dump.Report{CPU: *d})
 	case *dump.Header:
 		if len(a.headers) < 1<<12 {
 			a.headers = append(a.headers, header{d.Key, d.Action, d.Refused, b.Boot, b.Dump, dump.Span{First: b.First, Last: b.Last}, 0})

@@ -13,6 +13,8 @@ type finding struct {
 	Finding
 	weight int // how many tasks it explains: among equals the larger comes first
 	boot   int
+	// vague: it names nobody.
+	vague bool
 }
 
 func rankSeverity(s Severity) int {
@@ -29,7 +31,13 @@ func rankSeverity(s Severity) int {
 func (a *Analyzer) findings(g *waitGraph) []Finding {
 	var fs []*finding
 	fs = append(fs, a.chainFindings(g)...)
+	fs = append(fs, a.crashes(fs)...)
+	fs = append(fs, a.lockups()...)
+	fs = append(fs, a.memoryFindings()...)
 	fs = a.context(g, fs)
+	for _, f := range fs {
+		f.Lines = spans(f.Lines)
+	}
 	fs = append(fs, a.verdicts(g, fs)...)
 	slices.SortStableFunc(fs, func(x, y *finding) int {
 		return cmp.Or(

@@ -676,8 +676,8 @@ func sameHome(u, v *unit) bool {
 // report is the graph for people.
 func (g *waitGraph) report() Graph {
 	out := Graph{Nodes: []GraphNode{}, Edges: []Edge{}}
-	at := map[int]int{}    // unit to node
-	lock := map[int]int{}  // thing to node
+	at := map[int]int{}     // unit to node
+	lock := map[int]int{}   // thing to node
 	dev := map[string]int{} // device to node
 	isRoot := map[int]bool{}
 	held := map[int]bool{}

@@ -51,9 +51,9 @@ type tasks struct {
 	known map[taskKey]*task
 	// byPID is the last task of a pid: a lock's holder is named by both, and by
 	// the pid alone in a list of workers.
-	byPID  map[int]*task
-	room   []task // allocated ahead
-	spans  []dump.Span
+	byPID   map[int]*task
+	room    []task // allocated ahead
+	spans   []dump.Span
 	dropped int
 }
 

@@ -51,18 +51,15 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		return l.before(b, k, e, depth)
 	case c == '>':
 		// "> " of a mail. /proc/sched_debug marks the running task with ">R".
-		k := 1
-		if at(b, k, ' ') {
-			k++
+		switch {
+		case at(b, 1, ' '):
+			n, certain = l.peel(b[2:], e, depth+1)
+			return 2 + n, certain
+		case len(b) == 1 || b[1] == '>':
+			n, certain = l.peel(b[1:], e, depth+1)
+			return 1 + n, certain
 		}
-		if n, ok := l.before(b, k, e, depth); ok {
-			return n, true
-		}
-		if k == 2 || len(b) == 1 || b[1] == '>' {
-			n, ok := l.peel(b[k:], e, depth+1)
-			return k + n, ok
-		}
-		return 0, false
+		return l.before(b, 1, e, depth)
 	case c == '[':
 		if _, s := stamp(b); s > 0 {
 			return 0, true

@@ -12,9 +12,18 @@ import (
 // comes out as well: every line that is not empty is in some record's Lines.
 //
 // What stood before the kernel's text becomes fields and Prefix. Text is what
-// the kernel printed, with its indentation and without escape sequences of
-// terminals. A record with an empty Text and neither a stamp nor a level is a
-// line of the source that held nothing but framing, which its Prefix shows.
+// the kernel printed, with its indentation, and without the escape sequences of
+// terminals. A line of the source that held nothing but framing, such as the
+// bracket at the end of JSON, is a record without marks.
+//
+//	dmesg, with all its options     journalctl -o short…, cat, export, json…
+//	/dev/kmsg, netconsole           system logs of RFC 3164 and 5424, logread
+//	serial lines, with CI's clocks  pstore, vmcore-dmesg
+//	a dump in a JSON string         all of them quoted, indented, or from grep -n
+//
+// Records of several lines keep their newlines where the form has one record
+// for them: /dev/kmsg, #012 in system logs, the journal, dmesg --json. A string
+// of other JSON comes out line by line.
 //
 // Lines that a mail program wrapped are not joined: whoever knows the grammar
 // can. Their second halves are records without Kernel. The parts of a pstore
@@ -65,6 +74,7 @@ type Log struct {
 	text, dict, prefix      []byte
 	joined, fragment        []byte // fragments, and what the next begins with
 	decoded, message, pairs []byte
+	name                    []byte // a field's
 }
 
 // mode is what a line is read as.
@@ -446,15 +456,17 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 		l.last = l.number
 		rec.Torn = l.cut
 	}
+	l.text, l.dict, rec.Prefix = rec.Text, rec.Dict, l.prefix
 	l.own()
 	return true
 }
 
-// own keeps the buffers that Parse filled, for the next record.
+// own tidies a record that does not lie in buf.
 func (l *Log) own() {
 	rec := &l.rec
-	l.text, l.dict = rec.Text, rec.Dict
-	rec.Prefix = l.prefix
+	if bytes.IndexByte(rec.Text, 0x1b) >= 0 {
+		rec.Text = rec.Text[:stripEscapes(rec.Text)]
+	}
 	if len(rec.Text) == 0 {
 		rec.Text = nil
 	}

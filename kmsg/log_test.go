@@ -224,6 +224,9 @@ var logs = []struct{ name, in, want string }{
 2 3.772367 k" b"
 3 3.772368 u"c"
 4 3.772368 k"other: d"`},
+	{"journalctl -o short-delta", "[    3.772366 <    0.000000 >] host kernel: a\n[    3.772367 <    0.000001 >] host kernel:  b\n", `
+1 3.772366 k"a"
+2 3.772367 k" b"`},
 	{"journalctl elsewhere", "Mär 05 12:00:00 host kernel: a\n11月 05 12:00:00 host kernel: b\n", `
 1 k"a"
 2 k"b"`},
@@ -284,7 +287,7 @@ var logs = []struct{ name, in, want string }{
 1 "\xff\xfe"
 2 1.000000 k"\xff\x00b"`},
 	{"dmesg --json", "{\n   \"dmesg\": [\n      {\n         \"pri\": 4,\n         \"time\":     3.772366,\n         \"msg\": \" a\\nb\\u001b\"\n      },{\n         \"pri\": 14,\n         \"time\": 12345.772366,\n         \"caller\": \"T12\",\n         \"msg\": \"\"\n      }\n   ]\n}\n", `
-1-7 3.772366 0.4 k" a\nb\x1b"
+1-7 3.772366 0.4 k" a\nb"
 8-12 12345.772366 T12 1.6 ku""
 13-14 "}"`},
 	{"dmesg -x --json", "{\n   \"dmesg\": [\n      {\n         \"fac\": \"kern\",\n         \"pri\": \"warn\",\n         \"msg\": \"a\"\n      }\n   ]\n}\n[    3.772366] b\n", `
@@ -336,6 +339,10 @@ var logs = []struct{ name, in, want string }{
 11 "\"k\":"`},
 	{"JSON cut", "{\"MESSAGE\":\"a\",\"_TRANSPORT\":\"kernel\"", `
 1 kt"a"`},
+	{"JSON cut in a string behind a message", "{\"MESSAGE\":\"m\",\"_TRANSPORT\":\"kernel\",\"x\":\"a\\nb", `
+1 "a"
+1 t"b"
+1 kt"m"`},
 	{"JSON cut in a string", "{\"x\":\"a\\n[    3.772366] b", `
 1 "a"
 1 3.772366 kt"b"`},
