@@ -538,7 +538,7 @@ func (l *line) lexRest(t []byte, i int) {
 		}
 	}
 	switch {
-	case bytes.Contains(t, invoked):
+	case invokes(t):
 		l.class = cOOM
 	case bytes.Contains(t, allocFailure) && bytes.Contains(t, []byte("order:")):
 		l.class = cAlloc
@@ -550,6 +550,20 @@ func (l *line) lexRest(t []byte, i int) {
 		l.class = cOops
 	case t[0] == '[' && (bytes.HasPrefix(t, []byte("[ INFO: ")) || bytes.HasPrefix(t, []byte("[ BUG: "))):
 		l.class = cLockdep
+	}
+}
+
+// invokes looks for invoked, by its rarest byte: all else in it is in every line.
+func invokes(t []byte) bool {
+	for {
+		i := bytes.IndexByte(t, '-')
+		if i < 0 {
+			return false
+		}
+		if k := i - len(" invoked oom"); k >= 0 && bytes.HasPrefix(t[k:], invoked) {
+			return true
+		}
+		t = t[i+1:]
 	}
 }
 

@@ -307,7 +307,7 @@ func (b *oomBuilder) kind(t []byte) oomLine {
 			return k
 		}
 	}
-	if bytes.Contains(t, []byte(" mems_allowed=")) && bytes.Contains(t, []byte(" cpuset=")) { // "x cpuset=/ mems_allowed=0"
+	if b.oom.Memory == nil && !b.table && bytes.Contains(t, []byte(" mems_allowed=")) && bytes.Contains(t, []byte(" cpuset=")) { // "x cpuset=/ mems_allowed=0"
 		return oSkip
 	}
 	return oNone
