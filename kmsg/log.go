@@ -74,7 +74,7 @@ type Log struct {
 	text, dict, prefix      []byte
 	joined, fragment        []byte // fragments, and what the next begins with
 	decoded, message, pairs []byte
-	name                    []byte // a field's
+	name                    []byte // a line that reading on may move
 }
 
 // mode is what a line is read as.

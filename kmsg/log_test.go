@@ -469,3 +469,32 @@ func FuzzLog(f *testing.F) {
 		checkLog(t, in, all)
 	})
 }
+
+func ExampleLog() {
+	file := strings.NewReader(`> Nov  5 12:00:01 db1 systemd[1]: Started Session 4 of user root.
+> Nov  5 12:00:07 db1 kernel: [   12.345678] sysrq: Show Blocked State
+> Nov  5 12:00:07 db1 kernel: [   12.345691] task:tar             state:D stack:0
+>      pid:4711
+`)
+	l := NewLog(file)
+	for l.Scan() {
+		line, _ := l.Lines()
+		r := l.Record()
+		switch {
+		case r.User:
+			fmt.Printf("%d: a program: %s\n", line, r.Text)
+		case r.Kernel:
+			fmt.Printf("%d: kernel at %v: %s\n", line, r.Time, r.Text)
+		default:
+			fmt.Printf("%d: who knows: %q\n", line, r.Text)
+		}
+	}
+	if err := l.Err(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// 1: a program: Started Session 4 of user root.
+	// 2: kernel at 12.345678s: sysrq: Show Blocked State
+	// 3: kernel at 12.345691s: task:tar             state:D stack:0
+	// 4: who knows: "     pid:4711"
+}
