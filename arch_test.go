@@ -47,6 +47,7 @@ var floors = map[string]int{
 	"rescue":                  40,
 	"redact":                  20,
 	"render":                  40,
+	"internal/logfile":        45,
 	"render/pprof":            41, // apart, because it links pprof's format
 	"bundle":                  45, // what render makes, in one archive; links zstd
 	"internal/agent":          50,

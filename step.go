@@ -216,7 +216,14 @@ func ParseSteps(words []string, known []Sequence, arch string) ([]Step, error) {
 		}
 		if len(w) > 1 {
 			if i := lastSequence(known, w); i >= 0 {
-				steps = append(steps, known[i].Steps...)
+				for _, st := range known[i].Steps {
+					// It was written down without an architecture in mind: x is
+					// another command on MIPS than on PowerPC.
+					if arch != "" && !st.Command.OnArch(arch) {
+						st.Command = ForKeyOn(st.Command.Key, arch)
+					}
+					steps = append(steps, st)
+				}
 				continue
 			}
 		}
@@ -278,8 +285,13 @@ func Nearest(word string, names []string) []string {
 	for _, name := range names {
 		l := strings.ToLower(name)
 		d := distance(word, l)
-		if strings.Contains(l, word) && len(word) >= 3 {
+		switch {
+		case strings.Contains(l, word) && len(word) >= 3:
 			d = 1 // a word out of the middle: "blocked"
+		case len(word) >= 5:
+			for part := range strings.SplitSeq(l, "-") { // the same with a slip: "blokced"
+				d = min(d, 1+distance(word, part))
+			}
 		}
 		if d <= max(2, len(word)/3) && !slices.ContainsFunc(all, func(n near) bool { return n.name == name }) {
 			all = append(all, near{name, d})

@@ -84,6 +84,9 @@ func TestParseStepsRefuses(t *testing.T) {
 		{"resiub", "reisub", false},
 		{"reboto", "reboot", false},
 		{"blocked", "show-blocked-tasks", false},
+		{"blokced", "show-blocked-tasks", false},
+		{"memroy", "memory-full-oom-kill show-memory-usage", false},
+		{"backtrce", "show-backtrace-all-active-cpus", false},
 		{"loglevel", "0 4 7 9", true},
 		{"loglevel10", "0 4 7 9", true},
 		{"show-all", "show-all-locks show-all-timers", true},
@@ -134,6 +137,13 @@ func TestSequencesOfOnesOwn(t *testing.T) {
 	steps, err := ParseSteps([]string{"sub"}, mine, "")
 	if err != nil || keysOf(steps) != "sb" || steps[0].Wait() != time.Minute || steps[0].OnTimeout != StopThere {
 		t.Errorf("the later sub should win: %q, %v", keysOf(steps), err)
+	}
+	x := []Sequence{{Name: "look", Steps: []Step{{Command: ForKeyOn('x', ""), Of: "look"}}}}
+	for arch, want := range map[string]string{"": "xmon", "ppc64le": "xmon", "mips64le": "show-tlbs", "amd64": "key-x"} {
+		steps, err := ParseSteps([]string{"look"}, x, arch)
+		if err != nil || len(steps) != 1 || steps[0].Command.Name != want || steps[0].Of != "look" {
+			t.Errorf("x of a sequence on %q: %+v, %v; want %s", arch, steps, err, want)
+		}
 	}
 	if steps[1].Wait() != rebootDeadline {
 		t.Errorf("a step without a deadline should have its command's, not %v", steps[1].Wait())

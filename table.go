@@ -234,6 +234,7 @@ var table = append(loglevels(), []Command{
 		Key: 'x', Name: "show-tlbs", Action: "Show TLB entries", Mask: MaskDump, Danger: Observe,
 		Effect:     "prints the TLB of each processor",
 		Arch:       []string{"mips", "mipsle", "mips64", "mips64le", "loong64"},
+		Since:      "4.2", // on LoongArch 6.1 (dea2df3cc725); on MIPS d1e9a4f54735
 		Completion: Completion{Kind: CompletesDump, Level: 4, Deadline: dumpDeadline},
 		Source:     "arch/mips/kernel/sysrq.c, arch/loongarch/kernel/sysrq.c, 6.1, 6.12, 7.2",
 	},
@@ -241,12 +242,14 @@ var table = append(loglevels(), []Command{
 		Key: 'x', Name: "global-pmu", Action: "Show Global PMU Regs", Danger: Observe,
 		Effect:     "prints the performance counters of each processor",
 		Arch:       []string{"sparc64"},
+		Since:      "3.7", // 916ca14aaf12
 		Completion: Completion{Kind: CompletesDump, Level: 4, Deadline: dumpDeadline},
 		Source:     "arch/sparc/kernel/process_64.c, 6.1, 6.12, 7.2",
 	},
 	{
 		Key: 'y', Name: "show-rcu", Action: "Show RCU tree", Mask: MaskDump, Danger: Observe,
 		Effect: "prints the state of RCU",
+		Since:  "5.1", // 2ccaff10f713
 		Config: "boot parameter rcutree.sysrq_rcu=1",
 		Completion: Completion{
 			Kind: CompletesDump, Lines: []string{"rcu: "}, Level: 6, Deadline: dumpDeadline,

@@ -1,11 +1,35 @@
 package diagnose
 
-import "github.com/sysrq/sysrq/dump"
+import (
+	"github.com/sysrq/sysrq/dump"
+)
 
 // Analyzer collects blocks. Its zero value is ready; it keeps what it needs of
-// a block, never the block.
+// a block, never the block. Its memory grows with the distinct tasks and stacks
+// of a log, not with the log.
 type Analyzer struct {
-	kinds map[dump.Kind]int
+	kinds   map[dump.Kind]int
+	machine Machine
+	dumps   int
+
+	tasks  tasks
+	stacks stacks
+	signs  signs
+
+	locks      []lockList
+	lockdepOff []dump.Span
+	works      []workList
+	headers    []header
+}
+
+// header is a SysRq command that was asked for.
+type header struct {
+	key, action string
+	refused     bool
+	boot, dump  int
+	lines       dump.Span
+	// blocks is how many followed it.
+	blocks int
 }
 
 // Add takes the next block of a log.
@@ -14,9 +38,40 @@ func (a *Analyzer) Add(b *dump.Block) {
 		a.kinds = map[dump.Kind]int{}
 	}
 	a.kinds[b.Kind]++
+	a.machine.Boots = max(a.machine.Boots, b.Boot)
+	a.dumps = max(a.dumps, b.Dump)
+	if n := len(a.headers); n > 0 && b.Dump == a.headers[n-1].dump && b.Kind != dump.KindHeader {
+		a.headers[n-1].blocks++
+	}
+	switch d := b.Body.(type) {
+	case *dump.Task:
+		if b.Kind != dump.KindStack {
+			a.addTask(b, d)
+		}
+	case *dump.Locks:
+		a.addLocks(b, d)
+	case *dump.Workqueues:
+		a.addWorks(b, d)
+	case *dump.Header:
+		if len(a.headers) < 1<<12 {
+			a.headers = append(a.headers, header{d.Key, d.Action, d.Refused, b.Boot, b.Dump, dump.Span{First: b.First, Last: b.Last}, 0})
+		}
+	}
 }
+
+// Log takes a line that belongs to no block, with its number in the source.
+func (a *Analyzer) Log(line int64, text []byte) { a.signs.add(line, text) }
 
 // Report says what was found so far.
 func (a *Analyzer) Report() *Report {
-	return &Report{Findings: []Finding{}, Blocked: []Blocked{}, Groups: []Group{}, Kinds: a.kinds}
+	r := &Report{
+		Machine: a.machine, Findings: []Finding{}, Blocked: a.blockedList(), Groups: a.groupList(), Dumps: a.dumps, Kinds: map[dump.Kind]int{},
+	}
+	for k, n := range a.kinds {
+		r.Kinds[k] = n
+	}
+	g := a.graph()
+	r.Graph = g.report()
+	r.Findings = a.findings(g)
+	return r
 }

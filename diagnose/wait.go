@@ -1,7 +1,5 @@
 package diagnose
 
-import "github.com/sysrq/sysrq/dump"
-
 // Wait is a kind of waiting: a row of the table in waits.txt.
 type Wait struct {
 	// ID is the row's stable name, in kebab-case: "mutex", "nfs-server".
@@ -19,7 +17,3 @@ type Wait struct {
 	// Normal: a task may wait so for ever in state D, and nothing is wrong.
 	Normal bool
 }
-
-// classify finds the row that fits a task's stack. at is the index of the frame
-// that decided it. It returns nil where no row fits.
-func classify(t *dump.Task) (w *Wait, at int) { return nil, -1 }

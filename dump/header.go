@@ -10,6 +10,9 @@ type rawTask struct {
 	pid, tgid, ppid int // -1: not printed
 	flags, taskFlag uint64
 	hasFlags        bool
+	// counter: a program counter stood behind the state. Such kernels leave the
+	// scheduler's own frames out of the stack (before 4.10).
+	counter bool
 	// whole: nothing of it is missing.
 	whole bool
 }
@@ -156,7 +159,7 @@ func (h *rawTask) columns(b []byte, fixed bool) bool {
 			h.running = true
 		case string(word) == "task" && h.running:
 		case n == 0 && !pc && isAddress(word):
-			pc = true
+			pc, h.counter = true, true
 		case v >= 0 && h.hasFlags: // a column that some kernels add
 		case v >= 0 && n < len(numbers):
 			numbers[n] = v

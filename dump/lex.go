@@ -163,9 +163,12 @@ func (l *line) lexFrame(t []byte) {
 			l.class = cTail
 			return
 		}
-		if isRegs(t) {
+		switch {
+		case isRegs(t):
 			l.class = cRegs
-		} else {
+		case oomPart(t):
+			l.class = cOOMPart
+		default:
 			l.lexRest(t, 0)
 		}
 	case t[0] == '(' || t[0] == '?':
@@ -339,7 +342,7 @@ func (l *line) lexWord(t []byte, i int) bool {
 			l.lexLockup(t)
 		}
 	case 'D':
-		if bytes.HasPrefix(t, prefixes.ftrace) {
+		if bytes.HasPrefix(t, prefixes.ftrace) || bytes.HasPrefix(t, []byte("Dumping ftrace instance ")) {
 			l.class = cFtrace
 		}
 	case '"':
@@ -371,6 +374,10 @@ func (l *line) lexWord(t []byte, i int) bool {
 	case 'd':
 		if bytes.HasPrefix(t, []byte("divide error: ")) || bytes.HasPrefix(t, []byte("double fault: ")) {
 			l.class = cOops
+		}
+	case 'o':
+		if bytes.HasPrefix(t, []byte("oom-kill:constraint=")) {
+			l.class = cOOMPart
 		}
 	case 'k':
 		if bytes.HasPrefix(t, []byte("kernel BUG at ")) {

@@ -10,6 +10,10 @@ type name struct {
 	s string
 	// root: nothing stands below a function of this name.
 	root bool
+	// top: nothing stands above it on a sleeping task's stack but the switch.
+	top bool
+	// sched: a sleeping task's stack has one of these near its top.
+	sched bool
 }
 
 // maxNames bounds the memory: a kernel has some ten thousand functions that can
@@ -29,7 +33,7 @@ func (n *names) info(b []byte) name {
 		return v
 	}
 	s := strings.ToValidUTF8(string(b), "\ufffd")
-	v := name{s, isRoot(s)}
+	v := name{s, isRoot(s), s == "__schedule", strings.Contains(s, "sched") || strings.Contains(s, "switch")}
 	if len(b) > longName {
 		return v
 	}

@@ -106,8 +106,7 @@ type head struct {
 	Block
 	spans   []Span
 	touched int64 // the parser's n when it last took a line
-	// clash: a line came that contradicts it.
-	clash bool
+	lane    *lane
 }
 
 func (b *head) base() *head { return b }
@@ -287,12 +286,14 @@ func (p *Parser) feed(l *line) {
 		return
 	}
 	switch {
-	case cur != nil && l.bare && p.owner == cur && p.class.wraps() && (l.class == cOther || l.class == cRegs):
+	case cur != nil && l.bare && p.owner == cur && p.class.wraps() && (l.class == cOther || l.class == cRegs) && !isSection(cur):
 		class := p.class
 		p.took(cur, l) // the rest of a line that was wrapped
 		p.class = class
+	case len(ln.left) > 0 && p.resumes(ln, l):
 	case l.class == cBlocker && p.hung != nil && p.hung.blocker(p, l):
 		p.took(p.hung, l)
+	case l.class == cTask && p.resume(ln, l):
 	case l.class.begins() && p.begin(ln, p.pools.make(l), l):
 	case l.class.ofStack():
 		p.stray(ln, l)
@@ -347,9 +348,30 @@ func (p *Parser) begin(ln *lane, b builder, l *line) bool {
 		return false
 	}
 	p.leave(ln)
-	ln.open = b
+	ln.open, h.lane = b, ln
 	p.took(b, l)
 	return true
+}
+
+// resume gives a task's header to the hung-task report that waits for it: its
+// number says whose it is, whatever has come between.
+func (p *Parser) resume(ln *lane, l *line) bool {
+	if h, ok := ln.open.(*taskBuilder); ok && h.Kind == KindHungTask && !h.header && h.task.PID == l.task.pid && len(ln.left) > 0 {
+		p.mixed(ln, ln.left[0], DoubtInterleaved) // it has got a stack before its header: another's
+	}
+	for i, b := range ln.left {
+		h, ok := b.(*taskBuilder)
+		if !ok || h.Kind != KindHungTask || h.header || l.task.pid < 0 || h.task.PID != l.task.pid || !b.take(p, l) {
+			continue
+		}
+		p.mixed(ln, b, DoubtInterleaved)
+		ln.left = append(ln.left[:i], ln.left[i+1:]...)
+		p.leave(ln)
+		ln.open = b
+		p.took(b, l)
+		return true
+	}
+	return false
 }
 
 // leave puts the open block of a lane aside, or ends it.
@@ -363,6 +385,8 @@ func (p *Parser) leave(ln *lane) {
 	default:
 		ln.left = append(ln.left, b)
 		if len(ln.left) > maxLeft {
+			// What began since may have what it lacks; nobody will know.
+			p.mixed(ln, ln.left[0], DoubtTorn)
 			p.finish(ln.left[0])
 			ln.left = append(ln.left[:0], ln.left[1:]...)
 		}
@@ -375,16 +399,15 @@ func (p *Parser) stray(ln *lane, l *line) {
 	for i := len(ln.left) - 1; i >= 0; i-- {
 		b := ln.left[i]
 		if b.take(p, l) {
-			b.base().doubt(DoubtInterleaved)
-			if ln.open != nil {
-				ln.open.base().doubt(DoubtInterleaved)
-			}
+			p.mixed(ln, b, DoubtInterleaved)
 			p.took(b, l)
 			return
 		}
 	}
-	if ln.open != nil {
-		ln.open.base().clash = true
+	// It has no home. Where a block was left in the midst, what began since may
+	// have got lines of it, and this one may be theirs.
+	if len(ln.left) > 0 {
+		p.mixed(ln, ln.left[0], DoubtInterleaved)
 	}
 	switch l.class {
 	case cTrace, cTag, cFrame:
@@ -404,6 +427,26 @@ func (p *Parser) stray(ln *lane, l *line) {
 			return
 		}
 		p.unread(ln, l)
+	}
+}
+
+// mixed marks b, which was left and has got another line, and all that began
+// since in its lane: any of them may have taken what is b's.
+func (p *Parser) mixed(ln *lane, b builder, why Doubt) {
+	from := b.base().First
+	b.base().doubt(why)
+	if ln.open != nil {
+		ln.open.base().doubt(why)
+	}
+	for _, o := range ln.left {
+		if o.base().First > from {
+			o.base().doubt(why)
+		}
+	}
+	for _, o := range p.done { // they wait for b, which began before them
+		if h := o.base(); h.lane == ln && h.First > from && h.Kind != KindHeader {
+			h.doubt(why)
+		}
 	}
 }
 

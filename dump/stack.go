@@ -7,23 +7,32 @@ type stack struct {
 	frames []Frame
 	// heading: "Call Trace:" was seen. task: "<TASK>" was. closed: "</TASK>" was.
 	heading, task, closed bool
-	// rooted: the task's own bottom was seen.
-	rooted bool
+	// rooted: the task's own bottom was seen. arm: frames in arm's form, which
+	// have no heading in newer kernels.
+	rooted, arm bool
+	// sched: a frame of the scheduler stands near the top.
+	sched bool
 	// context is the stack that the frames stand on; empty for the task's own.
 	context string
 }
 
 func (s *stack) reset() { *s = stack{frames: s.frames[:0]} }
 
-// whole reports whether the stack's end was seen, as far as it has one.
-func (s *stack) whole() bool { return s.closed || s.rooted && !s.task }
+// whole reports whether all marks of the stack were seen that belong together:
+// the heading, both tags or none of them, the bottom where there are no tags.
+func (s *stack) whole() bool {
+	if !s.heading && !s.arm {
+		return false
+	}
+	return s.closed == s.task && (s.closed || s.rooted)
+}
 
 // take takes a line of a stack, unless it can not belong to this one: a second
 // heading, a frame below the bottom.
 func (s *stack) take(n *names, l *line) bool {
 	switch l.class {
 	case cTrace:
-		if s.heading && len(s.frames) > 0 || s.closed || s.rooted {
+		if len(s.frames) > 0 || s.closed {
 			return false
 		}
 		s.heading = true
@@ -58,6 +67,10 @@ func (s *stack) take(n *names, l *line) bool {
 	}
 	return true
 }
+
+// nearTop is how many frames may stand above the scheduler's, most of them
+// guesses.
+const nearTop = 8
 
 var taskTag = "TASK"
 
@@ -105,16 +118,41 @@ func contextName(tag string) string {
 	return tag
 }
 
+// sleeps reports whether the stack has begun as a sleeping task's does: then
+// another beginning is another's.
+func (s *stack) sleeps() bool {
+	for i := range s.frames {
+		if f := &s.frames[i]; !f.Guess && f.Context == "" && !f.Inline {
+			return f.Func != "__switch_to" && f.Func != "context_switch"
+		}
+	}
+	return false
+}
+
+// another reports whether who may stand below a bottom: some have two, such as
+// ret_from_fork and ret_from_fork_asm.
+func (s *stack) another(who name) bool {
+	if !who.root {
+		return false
+	}
+	for i := len(s.frames) - 1; i >= 0; i-- {
+		if f := &s.frames[i]; !f.Guess {
+			return f.Func != who.s && isRoot(f.Func)
+		}
+	}
+	return false
+}
+
 func (s *stack) takeFrame(n *names, f *rawFrame) bool {
 	who := n.info(f.name)
-	if s.closed || s.rooted && !f.guess && s.context == "" && !who.root {
+	if s.closed || !f.guess && s.context == "" && (s.rooted && !s.another(who) || who.top && s.sleeps()) {
 		return false
 	}
 	fr := Frame{
 		Func: who.s, Offset: f.offset, Size: f.size, Module: n.of(f.module), Guess: f.guess,
 		Inline: f.inline, Context: s.context, Source: n.of(f.source),
 	}
-	if f.from != nil { // arm tells the callee, and where its caller is
+	if s.arm = s.arm || f.from != nil; f.from != nil { // arm tells the callee, and where its caller is
 		if k := len(s.frames); k == 0 || s.frames[k-1].Func != who.s {
 			fr.Offset, fr.Size = 0, 0
 			s.frames = append(s.frames, fr)
@@ -123,6 +161,7 @@ func (s *stack) takeFrame(n *names, f *rawFrame) bool {
 		fr.Func, fr.Offset, fr.Size = who.s, f.offset, f.size
 	}
 	s.frames = append(s.frames, fr)
+	s.sched = s.sched || who.sched && len(s.frames) <= nearTop
 	if who.root && !f.guess && s.context == "" {
 		s.rooted = true
 	}

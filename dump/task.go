@@ -11,13 +11,15 @@ type taskBuilder struct {
 	// header: the task's header was read; header of a hung-task report comes
 	// behind its sentence. cut: it was not whole.
 	header, cut bool
+	// sleeper: it does not run, so that its stack begins in the scheduler.
+	sleeper bool
 }
 
 func (b *taskBuilder) start(k Kind) {
 	b.stack.reset()
 	b.Kind, b.Body = k, &b.task
 	b.task = Task{PID: -1, TGID: -1, PPID: -1, Syscall: -1}
-	b.header, b.cut = false, false
+	b.header, b.cut, b.sleeper = false, false, false
 }
 
 func (b *taskBuilder) end() {
@@ -34,7 +36,7 @@ func (b *taskBuilder) whole() bool {
 	switch {
 	case b.Kind == KindStack:
 		return false // its head is lost
-	case b.cut, !b.header:
+	case b.cut, !b.header, b.sleeper && !b.sched:
 		return false
 	}
 	return b.stack.whole()
@@ -123,6 +125,7 @@ func (b *taskBuilder) takeHeader(p *Parser, l *line) bool {
 	}
 	t.TGID, t.PPID = h.tgid, h.ppid
 	b.header, b.cut = true, !h.whole
+	b.sleeper = h.state != 'R' && !h.counter
 	return true
 }
 

@@ -16,6 +16,15 @@ type envelope struct {
 	sealed   bool // the same bytes say the same again, whatever follows
 }
 
+// add adds what an envelope within says.
+func (e *envelope) add(in envelope) {
+	if e.level < 0 {
+		e.level, e.facility = in.level, in.facility
+	}
+	e.kernel, e.user = e.kernel || in.kernel, e.user || in.user
+	e.escapes, e.sealed = e.escapes || in.escapes, e.sealed || in.sealed
+}
+
 const (
 	// maxPeels is how many envelopes may be in each other. A mail that quotes
 	// the CI's copy of a system log of netconsole has five.
@@ -128,8 +137,8 @@ func decoded(b []byte, e *envelope) int {
 		return 0
 	}
 	j += i + 1
-	f, ok1 := facilities[string(bytes.TrimRight(b[:i], " "))]
-	v, ok2 := levels[string(bytes.TrimRight(b[i+1:j], " "))]
+	f, ok1 := facilityOf(bytes.TrimRight(b[:i], " "))
+	v, ok2 := levelOf(bytes.TrimRight(b[i+1:j], " "))
 	if !ok1 || !ok2 {
 		return 0
 	}
@@ -137,17 +146,64 @@ func decoded(b []byte, e *envelope) int {
 	return separated(b, j+1)
 }
 
-// The names of syslog(3), and those that programs write for them.
-var (
-	facilities = map[string]uint8{
-		"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "security": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8,
-		"cron": 9, "authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20,
-		"local5": 21, "local6": 22, "local7": 23,
+// facilityOf and levelOf know the names of syslog(3), and those that programs
+// write for them.
+func facilityOf(name []byte) (uint8, bool) {
+	switch string(name) {
+	case "kern":
+		return 0, true
+	case "user":
+		return 1, true
+	case "mail":
+		return 2, true
+	case "daemon":
+		return 3, true
+	case "auth", "security":
+		return 4, true
+	case "syslog":
+		return 5, true
+	case "lpr":
+		return 6, true
+	case "news":
+		return 7, true
+	case "uucp":
+		return 8, true
+	case "cron":
+		return 9, true
+	case "authpriv":
+		return 10, true
+	case "ftp":
+		return 11, true
 	}
-	levels = map[string]int8{
-		"emerg": 0, "panic": 0, "alert": 1, "crit": 2, "err": 3, "error": 3, "warn": 4, "warning": 4, "notice": 5, "info": 6, "debug": 7,
+	if len(name) == len("local0") && bytes.HasPrefix(name, local) && name[5]-'0' <= 7 {
+		return 16 + name[5] - '0', true
 	}
-)
+	return 0, false
+}
+
+var local = []byte("local")
+
+func levelOf(name []byte) (int8, bool) {
+	switch string(name) {
+	case "emerg", "panic":
+		return 0, true
+	case "alert":
+		return 1, true
+	case "crit":
+		return 2, true
+	case "err", "error":
+		return 3, true
+	case "warn", "warning":
+		return 4, true
+	case "notice":
+		return 5, true
+	case "info":
+		return 6, true
+	case "debug":
+		return 7, true
+	}
+	return LevelUnknown, false
+}
 
 // priority reads "<4>" before the head of a system log's line: as it is sent
 // (RFC 3164), or with a version (RFC 5424). Otherwise it is the kernel's.
@@ -234,16 +290,14 @@ func (l *Log) behindTime(b []byte, k int, kind timeKind, e *envelope, depth int)
 	}
 	b = b[k:]
 	if h := len(l.head); h > 0 && l.kind == kind && len(b) >= h && string(b[:h]) == string(l.head) {
-		level, facility := e.level, e.facility
-		*e = l.said
-		if level >= 0 {
-			e.level, e.facility = level, facility
-		}
+		e.add(l.headSaid)
 		return k + h, true
 	}
-	if h := l.names(b, kind, e); h > 0 {
-		if e.sealed {
-			l.head, l.kind = append(l.head[:0], b[:h]...), kind
+	said := envelope{level: LevelUnknown}
+	if h := l.names(b, kind, &said); h > 0 {
+		e.add(said)
+		if said.sealed {
+			l.head, l.headSaid, l.kind = append(l.head[:0], b[:h]...), said, kind
 		}
 		return k + h, true
 	}
@@ -323,7 +377,6 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 			return 0
 		}
 		e.escapes, e.sealed = true, true
-		l.said = *e
 		return next
 	}
 	return 0
@@ -332,11 +385,11 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 // words reads "kern.warn" or "warn".
 func words(w []byte) (facility uint8, level int8, ok bool) {
 	if i := bytes.IndexByte(w, '.'); i > 0 {
-		f, ok1 := facilities[string(w[:i])]
-		v, ok2 := levels[string(w[i+1:])]
+		f, ok1 := facilityOf(w[:i])
+		v, ok2 := levelOf(w[i+1:])
 		return f, v, ok1 && ok2
 	}
-	v, ok := levels[string(w)]
+	v, ok := levelOf(w)
 	return 0, v, ok
 }
 

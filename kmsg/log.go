@@ -2,6 +2,7 @@ package kmsg
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 )
 
@@ -31,13 +32,27 @@ type Log struct {
 	rest  []byte
 	held  bool // line was looked at and is still to come
 	begun bool // a line was seen
+	// cutNow: what a record is made of ends where its line does not.
+	cutNow bool
+
+	// What lines are part of, and what was read of that.
+	mode    mode
+	entry   entry
+	json    jsonReader
+	notJSON int64 // a line that is none
+	// more is what is left of a text of several lines that one line held.
+	more                           []byte
+	inMore, moreTorn, moreHeadless bool
+	moreFirst                      int64
 
 	// The envelope of the line before, if it says all by itself, and what it
 	// said; the same for what stands in it behind the time.
 	envelope []byte
-	head     []byte
 	said     envelope
-	kind     timeKind // the form of its time
+	head     []byte
+	headSaid envelope
+	kind     timeKind // the form of the time
+	timeLen  int      // envelope is a time of that length, and head
 	// host is what the lines before named as their machine.
 	host      []byte
 	hostKnown bool
@@ -45,12 +60,28 @@ type Log struct {
 	// journalctl -o short-monotonic.
 	mono []byte
 
-	// Buffers of the records that do not lie in buf.
-	text, dict, prefix []byte
+	// Buffers of what does not lie in buf: what Parse read, what stood before
+	// it; a string, a message, a dictionary.
+	text, dict, prefix      []byte
+	joined, fragment        []byte // fragments, and what the next begins with
+	decoded, message, pairs []byte
 }
 
+// mode is what a line is read as.
+type mode uint8
+
+const (
+	modeLines mode = iota
+	modeJSON
+	modeExport
+)
+
 // NewLog makes a Log of r.
-func NewLog(r io.Reader) *Log { return &Log{lines: newLines(r)} }
+func NewLog(r io.Reader) *Log {
+	l := &Log{lines: newLines(r)}
+	l.entry.reset()
+	return l
+}
 
 // Record is what the last Scan found. It changes with the next.
 func (l *Log) Record() *Record { return &l.rec }
@@ -79,55 +110,163 @@ func (l *Log) Scan() bool {
 		l.kernelLine(line, 0, envelope{level: LevelUnknown})
 		return true
 	}
-	for {
-		if l.held {
-			l.held = false
-		} else if !l.next() {
-			return false
+	if len(l.more) > 0 {
+		l.first, l.last = l.moreFirst, l.number
+		if l.nextOfMore() {
+			return true
 		}
-		if len(l.line) == 0 {
+	}
+	for {
+		if l.mode == modeJSON && len(l.json.rest) > 0 {
+			if l.readJSON() {
+				return true
+			}
+			continue
+		}
+		switch {
+		case l.held:
+			l.held = false
+		case !l.next():
+			return l.atEnd()
+		}
+		line := l.line
+		if l.mode == modeExport {
+			if l.exportLine(line) {
+				return true
+			}
+			continue
+		}
+		if len(line) == 0 {
 			continue
 		}
 		l.first, l.last = l.number, l.number
-		line := l.line
+		l.cutNow, l.inMore = l.cut, false
 		// Most files have no escape sequence at all: that is asked once for a
 		// whole buffer.
 		if l.esc.find(l.buf, 0x1b, l.start, l.end) < l.start+len(line) {
 			n := stripEscapes(line)
-			if n == 0 {
+			if n == 0 && l.mode == modeLines {
 				l.rec = Record{Level: LevelUnknown, Prefix: line[:len(line):len(line)]}
 				return true
 			}
 			line = line[:n]
+			l.line = line
 		}
-		l.record(line)
+		switch {
+		case l.mode == modeJSON:
+			l.jsonLine(line)
+			continue
+		case !mayBeStructured(line[0]) || !l.structured(line):
+			l.record(line)
+			return true
+		}
+	}
+}
+
+// mayBeStructured reports whether JSON or an export may begin with c.
+func mayBeStructured(c byte) bool {
+	switch c {
+	case '{', '"', '-', 'd', '_', ' ', '\t', '[', 0x1e:
 		return true
 	}
+	return false
+}
+
+// structured begins to read JSON or an export, if line does.
+func (l *Log) structured(line []byte) bool {
+	if line[0] == '[' && !at(line, 1, '{') || l.notJSON == l.number || l.headless {
+		return false
+	}
+	if startsExport(line) {
+		l.mode, l.held = modeExport, true
+		return true
+	}
+	if line[0] == 0x1e { // json-seq
+		line = line[1:]
+	}
+	skip, fragment, ok := startsJSON(line)
+	if ok {
+		l.startJSON(line[skip:], fragment)
+	}
+	return ok
+}
+
+// atEnd makes a record of what was begun when the stream ended.
+func (l *Log) atEnd() bool {
+	switch mode := l.mode; {
+	case isTimeout(l.err):
+	case mode == modeJSON:
+		return l.endJSON()
+	case mode == modeExport:
+		l.mode = modeLines
+		return l.entry.first > 0 && (l.endEntry(l.cut) || l.framing(nil))
+	}
+	return false
 }
 
 // record makes a record of a line.
 func (l *Log) record(line []byte) {
-	n := len(l.envelope)
-	if n > 0 && len(line) >= n && string(line[:n]) == string(l.envelope) {
-		l.kernelLine(line, n, l.said)
-		return
-	}
-	e := envelope{level: LevelUnknown}
-	n = 0
-	if c := line[0]; c == '[' {
-		if _, s := stamp(line); s > 0 {
-			l.kernelLine(line, 0, e)
-			return
-		}
-	} else if c < ' ' || c == 0x7f {
-		n = len(line) - len(trimNoise(line))
-	}
-	k, _ := l.peel(line[n:], &e, 0)
-	// An envelope around nothing has lost its blank: the next would keep it.
-	if n += k; e.sealed && n < len(line) {
-		l.envelope, l.said = append(l.envelope[:0], line[:n]...), e
+	n, e := len(l.envelope), envelope{level: LevelUnknown}
+	switch c := line[0]; {
+	case n > 0 && len(line) >= n && string(line[:n]) == string(l.envelope):
+		e = l.said
+	case l.timeLen > 0 && l.later(line):
+		n, e = l.timeLen+len(l.head), l.said
+	case bare(line, c):
+		n = 0
+	default:
+		n = l.unwrap(line, &e)
 	}
 	l.kernelLine(line, n, e)
+}
+
+// bare reports whether line, which begins with c, can only begin with what the
+// kernel itself has written.
+func bare(line []byte, c byte) bool {
+	switch c {
+	case '[': // not [00:01:02] or [2026-11-05 …]
+		return len(line) < 6 || line[3] != ':' && line[5] != '-'
+	case '<': // not <4>Nov or <4>1 2026
+		i := bytes.IndexByte(line[:min(len(line), 6)], '>')
+		return i > 0 && at(line, i+1, '[')
+	}
+	return c-'0' <= 9 && bytes.IndexByte(line[:min(len(line), 5)], ',') > 0
+}
+
+// unwrap reads the envelopes of a line and returns their length.
+func (l *Log) unwrap(line []byte, e *envelope) (n int) {
+	if c := line[0]; c < ' ' || c == 0x7f {
+		n = len(line) - len(trimNoise(line))
+	}
+	k, _ := l.peel(line[n:], e, 0)
+	// An envelope around nothing has lost its blank: the next would keep it.
+	if n += k; !e.sealed || n == len(line) {
+		return n
+	}
+	l.envelope, l.said, l.timeLen = append(l.envelope[:0], line[:n]...), *e, 0
+	if k, _ := timeAt(line); k >= 8 && k+len(l.head) == n {
+		l.timeLen = k
+	}
+	return n
+}
+
+// later reports whether line begins like the one before, but for the digits of
+// its time.
+func (l *Log) later(line []byte) bool {
+	n := l.timeLen
+	if len(line) < n+len(l.head) || string(line[n:n+len(l.head)]) != string(l.head) {
+		return false
+	}
+	// Digits share their upper halves. Whatever else does, and has the same
+	// names in the same place behind it, is a time as well.
+	a, b := line[:n], l.envelope[:n]
+	for i := 0; i < n; i += 8 {
+		i = min(i, n-8)
+		if (binary.LittleEndian.Uint64(a[i:])^binary.LittleEndian.Uint64(b[i:]))&0xf0f0f0f0f0f0f0f0 != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // kernelLine makes a record of a line whose first n bytes, an envelope, were
@@ -170,20 +309,34 @@ func (l *Log) kernelLine(whole []byte, n int, e envelope) {
 	if k := len(whole) - len(line); k > 0 {
 		rec.Prefix = whole[:k:k]
 	}
-	rec.Torn = l.cut
+	rec.Torn = l.cutNow
 	if rec.Kernel || rec.User {
 		l.headless = false
 		return
 	}
-	rec.Torn = l.cut || l.headless || first && beheaded(line)
+	rec.Torn = l.cutNow || l.headless || first && beheaded(line)
 	if len(line) == 0 {
 		return
 	}
 	if i := glued(line); i > 0 {
 		rec.Text, rec.Torn = line[:i:i], true
 		l.rest, l.headless = line[i:], false
+	} else if isPart(line) {
+		l.begun = false
 	}
 }
+
+// isPart reports whether line is the "Panic#1 Part2" before a part of a pstore
+// dump (pstore_dump in fs/pstore/platform.c). The part may begin amidst a line.
+func isPart(line []byte) bool {
+	if len(line) > maxWord || line[len(line)-1]-'0' > 9 {
+		return false
+	}
+	name, part, ok := bytes.Cut(line, partIs)
+	return ok && digits(part) && bytes.IndexByte(name, '#') > 0 && bytes.IndexByte(name, ' ') < 0
+}
+
+var partIs = []byte(" Part")
 
 // marks reads what the kernel put before its text, in whichever form it was
 // kept, and returns its length, and whether a mail program made no-break spaces
@@ -259,24 +412,32 @@ func (l *Log) monotonic(b []byte) int {
 // of the lines of its dictionary behind it, if whole[n:] is one.
 func (l *Log) kmsgLine(whole []byte, n int) bool {
 	line := whole[n:]
-	if !isKmsg(line) {
+	_, k := number(line)
+	switch {
+	case k == 0 || k == len(line):
 		return false
-	}
-	if _, k := number(line); line[k] == '.' {
+	case line[k] == '.' && isKmsg(line):
 		k += bytes.IndexByte(line[k:], ',') + 1 // the kernel's release
 		n, line = n+k, line[k:]
+	case line[k] != ',':
+		return false
 	}
 	rec := &l.rec
 	user := rec.User
 	rec.Text, rec.Dict = l.text[:0], l.dict[:0]
+	head := bytes.IndexByte(line, ';')
+	if head > 0 && bytes.Contains(line[:head], fragmentIs) && l.fragments(whole, n) {
+		rec.User = user || rec.Facility != 0
+		return true
+	}
 	if Parse(line, rec) != nil {
 		rec.Text, rec.Dict = nil, nil
 		return false
 	}
-	rec.Torn, rec.User = l.cut, user || rec.Facility != 0
+	rec.Torn, rec.User = l.cutNow, user || rec.Facility != 0
 	l.headless = false
-	l.prefix = append(l.prefix[:0], whole[:n+bytes.IndexByte(line, ';')+1]...)
-	for !l.cut && (l.pos == l.end || l.buf[l.pos] == ' ') && l.next() {
+	l.prefix = append(l.prefix[:0], whole[:n+head+1]...)
+	for l.alone() && !l.cut && (l.pos == l.end || l.buf[l.pos] == ' ') && l.next() {
 		if !isPair(l.line) || len(rec.Dict)+len(l.line) > maxLine {
 			l.held = true
 			break
@@ -285,6 +446,13 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 		l.last = l.number
 		rec.Torn = l.cut
 	}
+	l.own()
+	return true
+}
+
+// own keeps the buffers that Parse filled, for the next record.
+func (l *Log) own() {
+	rec := &l.rec
 	l.text, l.dict = rec.Text, rec.Dict
 	rec.Prefix = l.prefix
 	if len(rec.Text) == 0 {
@@ -293,7 +461,12 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 	if len(rec.Dict) == 0 {
 		rec.Dict = nil
 	}
-	return true
+}
+
+// alone reports whether the line is one of the source's, so that those behind
+// it may belong to it.
+func (l *Log) alone() bool {
+	return l.mode == modeLines && len(l.more) == 0 && !l.inMore
 }
 
 // isPair reports whether line is " KEY=VALUE", a line of a dictionary.

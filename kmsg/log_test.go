@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -270,6 +271,10 @@ var logs = []struct{ name, in, want string }{
 2 3.772366 0.4 k"a"
 3 "Oops#1 Part2"
 4 2.772366 0.6 k"b"`},
+	{"pstore, a part that begins amidst a line", "Panic#1 Part2\n66] a\n<4>[    3.772366] b\n", `
+1 "Panic#1 Part2"
+2 t"66] a"
+3 3.772366 0.4 k"b"`},
 	{"a program has no stamps", "Nov  5 12:00:00 host x[1]: [   12.345678] sysrq: Show State\n", `
 1 u"[   12.345678] sysrq: Show State"`},
 	{"mail wrapped it", "Nov  5 12:00:00 host kernel: [  279.998569]\nTainted: P\n", `
@@ -278,6 +283,84 @@ var logs = []struct{ name, in, want string }{
 	{"not UTF-8", "\xff\xfe\n[    1.000000] \xff\x00b\n", `
 1 "\xff\xfe"
 2 1.000000 k"\xff\x00b"`},
+	{"dmesg --json", "{\n   \"dmesg\": [\n      {\n         \"pri\": 4,\n         \"time\":     3.772366,\n         \"msg\": \" a\\nb\\u001b\"\n      },{\n         \"pri\": 14,\n         \"time\": 12345.772366,\n         \"caller\": \"T12\",\n         \"msg\": \"\"\n      }\n   ]\n}\n", `
+1-7 3.772366 0.4 k" a\nb\x1b"
+8-12 12345.772366 T12 1.6 ku""
+13-14 "}"`},
+	{"dmesg -x --json", "{\n   \"dmesg\": [\n      {\n         \"fac\": \"kern\",\n         \"pri\": \"warn\",\n         \"msg\": \"a\"\n      }\n   ]\n}\n[    3.772366] b\n", `
+1-7 0.4 k"a"
+8-9 "}"
+10 3.772366 k"b"`},
+	{"dmesg -S --json repeats all that follows", "{\"dmesg\":[{\"pri\":4,\"time\":3.772366,\"msg\":\"a\\n<6>[    3.772367] b\\n\"},{\"pri\":6,\"time\":3.772367,\"msg\":\"b\\n\"}]}\n", `
+1 3.772366 0.4 k"a"
+1 3.772367 0.6 k"b"`},
+	{"journalctl -o json", `{"__CURSOR":"s=1;i=2","PRIORITY":"4","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel","SYSLOG_FACILITY":"0","_SOURCE_MONOTONIC_TIMESTAMP":"3772366","__MONOTONIC_TIMESTAMP":"9","MESSAGE":" a\"b","_KERNEL_SUBSYSTEM":"usb","_KERNEL_DEVICE":"+usb:1-1"}` + "\n" +
+		`{"MESSAGE":[97,10,255,98],"_TRANSPORT":"stdout","SYSLOG_IDENTIFIER":"x","PRIORITY":"6","SYSLOG_FACILITY":"3"}` + "\n" +
+		`{"MESSAGE":"c","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"systemd","X":["a","b",{"y":[]}],"Z":null}` + "\n" +
+		`{"MESSAGE":null,"_TRANSPORT":"kernel"}` + "\n", `
+1 3.772366 0.4 k" a\"b" "SUBSYSTEM=usb\nDEVICE=+usb:1-1\n"
+2 3.6 u"a\n\xffb"
+3 ku"c"
+4 "{\"MESSAGE\":null,\"_TRANSPORT\":\"kernel\"}"`},
+	{"journalctl -o json-seq", "\x1e{\"MESSAGE\":\"a\",\"_TRANSPORT\":\"kernel\"}\n\x1e{\"MESSAGE\":\"b\",\"_TRANSPORT\":\"kernel\"}\n", `
+1 k"a"
+2 k"b"`},
+	{"journalctl -o json-sse", "data: {\"MESSAGE\":\"a\",\"_TRANSPORT\":\"kernel\"}\n\ndata: {\"MESSAGE\":\"b\",\"_TRANSPORT\":\"kernel\"}\n", `
+1 k"a"
+3 k"b"`},
+	{"journalctl -o json-pretty", "{\n\t\"MESSAGE\" : \"a\",\n\t\"_TRANSPORT\" : \"kernel\"\n}\n{\n\t\"_TRANSPORT\" : \"kernel\",\n\t\"MESSAGE\" : [\n\t\t98,\n\t\t99\n\t]\n}\n", `
+1-4 k"a"
+5-11 k"bc"`},
+	{"other JSON", `{"log":"[    3.772366] a\n","stream":"stdout"}` + "\n" + `- {"dt": "2024-01-01T00:00:00.000000", "lvl": "target", "msg": "<4>[    3.772366]  b"}` + "\n" +
+		`{"level":"info","a":{"x":1},"text":"c\n[    3.772367] d\r\n\n"}` + "\n" + `{"a":1}` + "\n", `
+1 3.772366 k"a"
+2 3.772366 0.4 k" b"
+3 "c"
+3 3.772367 k"d"
+4 "{\"a\":1}"`},
+	{"a dump in a string", "  \"x\": {\n    \"y\": \"2025-06-10 09:57:14 sysrq: Show\\n2025-06-10 09:57:14  f+0x1/0x2\\n\\u00e4\\ud83d\\ude00\\ud83d\\n\",\n    \"z\": 1\n", `
+1-2 "sysrq: Show"
+2 " f+0x1/0x2"
+2 "ä😀�"
+3 "    \"z\": 1"`},
+	{"no JSON", "\"echo 0 > /proc\" disables this message.\n{\n[    3.772366] a\n{\"a\": b c}\n{\"a\": \"b\n[    3.772366] c\n}\n- {\n\"k\": [1,\n[    3.772366] d\n\"k\":\n", `
+1 "\"echo 0 > /proc\" disables this message."
+2 ""
+3 3.772366 k"a"
+4 "{\"a\": b c}"
+5 "{\"a\": \"b"
+6 3.772366 k"c"
+7 "}"
+8-9 ""
+10 3.772366 k"d"
+11 "\"k\":"`},
+	{"JSON cut", "{\"MESSAGE\":\"a\",\"_TRANSPORT\":\"kernel\"", `
+1 kt"a"`},
+	{"JSON cut in a string", "{\"x\":\"a\\n[    3.772366] b", `
+1 "a"
+1 3.772366 kt"b"`},
+	{"journalctl -o export", "__CURSOR=s=1;i=2\n__MONOTONIC_TIMESTAMP=3772399\n_TRANSPORT=kernel\nPRIORITY=4\nSYSLOG_FACILITY=0\nSYSLOG_IDENTIFIER=kernel\nMESSAGE= a\n_SOURCE_MONOTONIC_TIMESTAMP=3772366\n\n__CURSOR=s=1;i=3\nMESSAGE\n\x05\x00\x00\x00\x00\x00\x00\x00a\nb\r\n\n_TRANSPORT=syslog\n\n__CURSOR=x\n_TRANSPORT=kernel\n\n", `
+1-8 3.772366 0.4 k" a"
+10-15 u"a\nb\r"
+17-18 ""`},
+	{"an export that is none", "__CURSOR=x\nMESSAGE=a\n[    3.772366] b\n__CURSOR=x\nMESSAGE\nthis is no length\n", `
+1-2 t"a"
+3 3.772366 k"b"
+4 ""
+5 "MESSAGE"
+6 "this is no length"`},
+	{"an export, cut", "__CURSOR=x\n_TRANSPORT=kernel\nMESSAGE\n\x05\x00\x00\x00\x00\x00\x00\x00a\n", `
+1-4 kt"a"`},
+	{"fragments", "6,12,345,-,caller=T1,ncfrag=0/20;0123456789\n6,12,345,-,caller=T1,ncfrag=10/20;abcdefghi\n[    3.772366] a\n", `
+1-2 #12 0.000345 T1 0.6 k"0123456789abcdefghi"
+3 3.772366 k"a"`},
+	{"fragments, glued, with the release and a dictionary", "6.12.1,6,12,345,-,ncfrag=0/29;0123456789\\x6.12.1,6,12,345,-,ncfrag=12/29;41bc\n A=b6.12.1,6,12,345,-,ncfrag=21/29;cd\n E=f\n[    3.772366] a\n", `
+1-3 #12 0.000345 0.6 k"0123456789Abc" "A=bcd\nE=f\n"
+4 3.772366 k"a"`},
+	{"fragments, one missing", "6,12,345,-,ncfrag=0/30;0123456789\n6,12,345,-,ncfrag=20/30;abcdefghi\n6,13,345,-;x\n", `
+1 #12 0.000345 0.6 kt"0123456789"
+2 #12 0.000345 0.6 kt"abcdefghi"
+3 #13 0.000345 0.6 k"x"`},
 	{"line too long", "[    1.000000] " + strings.Repeat("x", maxLine) + "\ny\n", `
 1 1.000000 kt"` + strings.Repeat("x", 200) + `…"
 1 t"xxxxxxxxxxxxxxx"
@@ -320,4 +403,62 @@ func TestLogOnConsoles(t *testing.T) {
 		}
 		check(t, name, got, want)
 	}
+}
+
+// checkLog holds what is true of all records of any input.
+func checkLog(t *testing.T, in []byte, all []logLine) {
+	t.Helper()
+	lines := bytes.Split(in, newline)
+	covered := make([]bool, len(lines)+1)
+	last := int64(1)
+	for i := range all {
+		r := &all[i]
+		if r.first < 1 || r.first > r.last || r.last < last || r.last > int64(len(lines)) {
+			t.Fatalf("record %d is of lines %d to %d, behind one of %d: %+v", i, r.first, r.last, last, r.Record)
+		}
+		last = r.last
+		for n := r.first; n <= r.last; n++ {
+			covered[n] = true
+		}
+		if r.Lost > 0 {
+			if r.Text != nil || r.Kernel {
+				t.Errorf("more than a gap: %+v", r.Record)
+			}
+			continue
+		}
+		if r.Level < LevelUnknown || r.Level > 7 || r.Time < 0 || !r.HasTime && r.Time != 0 || !r.HasSeq && r.Seq != 0 {
+			t.Errorf("impossible: %+v", r.Record)
+		}
+		if len(r.Text) > maxLine {
+			t.Errorf("a text of %d bytes", len(r.Text))
+		}
+	}
+	for i, line := range lines {
+		if len(bytes.Trim(line, "\r")) > 0 && !covered[i+1] {
+			t.Fatalf("line %d is lost: %q\n%s", i+1, line, showLog(all))
+		}
+	}
+}
+
+func FuzzLog(f *testing.F) {
+	for _, c := range logs {
+		if len(c.in) < 2000 {
+			f.Add([]byte(c.in), uint8(3))
+		}
+	}
+	for _, pattern := range []string{"testdata/*.console", "testdata/*.kmsg"} {
+		files, _ := filepath.Glob(pattern)
+		for _, name := range files {
+			b, _ := os.ReadFile(name)
+			f.Add(b[:min(len(b), 2000)], uint8(100))
+		}
+	}
+	f.Fuzz(func(t *testing.T, in []byte, chunk uint8) {
+		all := logAll(t, bytes.NewReader(in))
+		small := logAll(t, &repeat{text: append(bytes.Clone(in), 0)[:max(len(in), 1)], n: int64(len(in)), atMost: int(chunk) + 1})
+		if !reflect.DeepEqual(all, small) {
+			t.Errorf("depends on the Reads:\n%s\n%s", showLog(all), showLog(small))
+		}
+		checkLog(t, in, all)
+	})
 }

@@ -262,6 +262,8 @@ func (a *attempt) hearOne(ctx context.Context, h heard) (verdict, bool) {
 		return a.end(verdict{sysrq.Failed, "the machine rebooted by itself before this was done", errOver})
 	case h.what != transport.SawRecord:
 		return verdict{}, false
+	case h.program && !a.j.marked(h.evidence.Text):
+		return verdict{}, false // anybody's words are no proof; only our own marker counts
 	}
 	switch a.j.hear(h.evidence) {
 	case foundHeader:
@@ -336,7 +338,7 @@ func (a *attempt) unsupported(ev sysrq.Evidence) string {
 	case c.Since != "":
 		text += fmt.Sprintf("; %s came with Linux %s", c.Name, c.Since)
 		if c.Config != "" {
-			text += ", where it is built with " + c.Config
+			text += ", and needs " + c.Config
 		}
 	case c.Config != "":
 		text += fmt.Sprintf("; %s needs %s", c.Name, c.Config)

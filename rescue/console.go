@@ -82,7 +82,7 @@ func (r *run) raise() bool {
 			if r.hear(h) {
 				r.over = "the machine has rebooted by itself"
 			}
-			if h.what != 0 || h.lost > 0 {
+			if h.what != 0 || h.lost > 0 || h.program {
 				continue
 			}
 			switch j.hear(h.evidence) {

@@ -14,7 +14,7 @@ import (
 type heard struct {
 	what     transport.Saw
 	evidence sysrq.Evidence
-	kernel   bool // the line bears a mark of the kernel's
+	program  bool // a program wrote the line into the log, through /dev/kmsg
 	lost     uint64
 	unsized  bool // lost is only known to be more than nothing
 }
@@ -94,7 +94,9 @@ func (e *ear) keep(h transport.Heard) heard {
 	if rec.Lost > 0 {
 		return heard{lost: rec.Lost, unsized: rec.LostUnknown}
 	}
-	k := heard{kernel: rec.Kernel || rec.HasSeq, evidence: sysrq.Evidence{
+	// What comes through /dev/kmsg never has the kernel's own facility
+	// (kernel/printk/printk.c, devkmsg_write, 6.1 to 7.2).
+	k := heard{program: rec.Facility != 0, evidence: sysrq.Evidence{
 		Seq: rec.Seq, HasSeq: rec.HasSeq, Uptime: rec.Time, HasUptime: rec.HasTime, Text: string(rec.Text),
 	}}
 	if !rec.HasSeq {

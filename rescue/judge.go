@@ -45,7 +45,7 @@ func (j *judge) hear(ev sysrq.Evidence) finding {
 		return nothing // printed before the key was sent: a replay
 	}
 	line := strings.TrimSuffix(ev.Text, "\r")
-	if j.marker != "" && strings.Contains(line, j.marker) {
+	if j.marked(line) {
 		j.keep(ev)
 		return foundEnd
 	}
@@ -88,10 +88,14 @@ func (j *judge) hear(ev sysrq.Evidence) finding {
 	return nothing
 }
 
+// marked reports whether line is our marker.
+func (j *judge) marked(line string) bool { return j.marker != "" && strings.Contains(line, j.marker) }
+
 // announces reports whether a header is this command's. A key that no kernel
-// tree has belongs to a module, whose header can be anything.
+// tree of that architecture has belongs to a module, whose header can be
+// anything.
 func (j *judge) announces(action string) bool {
-	if len(j.names) == 0 {
+	if j.cmd.Action == "" && j.cmd.Completion.Kind == sysrq.CompletesUnseen {
 		return true
 	}
 	for _, c := range j.names {
@@ -107,9 +111,14 @@ func (j *judge) keep(ev sysrq.Evidence) { j.kept = append(j.kept, ev) }
 // proves reports whether line ends the command. The kernel says "Loglevel set
 // to 1" with its prefix, and "Emergency Sync complete" without.
 func proves(c sysrq.Command, line string) bool {
-	if c.Name == "loglevel" {
+	switch {
+	case c.Name == "loglevel":
 		n, ok := sysrq.ParseLoglevel(line)
 		return ok && n == int(c.Key-'0')
+	case c.Name == "crash" && strings.Contains(line, "sysrq_handle_crash+"):
+		// Kernels before 5.1 do not panic by name: the handler writes to
+		// address 0, and the oops says where. Seen: logs of 4.19 and 4.20.
+		return true
 	}
 	return hasAnyPrefix(line, c.Completion.Lines...)
 }

@@ -109,6 +109,13 @@ func (k *kernel) at(level int, forced bool, text string) {
 	k.out <- transport.Heard{Record: rec}
 }
 
+// program is a line that a program wrote to /dev/kmsg.
+func (k *kernel) program(text string) {
+	k.out <- transport.Heard{Record: kmsg.Record{
+		Facility: 1, Kernel: true, Text: []byte(text), Time: time.Since(k.rebased), HasTime: true,
+	}}
+}
+
 func (k *kernel) raw(text string, at time.Duration) {
 	k.out <- transport.Heard{Record: kmsg.Record{Kernel: true, Text: []byte(text), Time: at, HasTime: true}}
 }
@@ -176,7 +183,7 @@ func (k *kernel) reboot() {
 type marking struct{ *kernel }
 
 func (m marking) Mark(text string) error {
-	m.at(7, true, text)
+	m.program(text)
 	return nil
 }
 
@@ -298,6 +305,25 @@ func TestOutcomes(t *testing.T) {
 				k.header("Keyboard mode set to system default")
 			}
 		}, "r", "r=accepted", "r", "", ""},
+		{"a program's words are no proof", func(k *kernel) {
+			k.on['s'] = func(k *kernel) { k.header("Emergency Sync"); k.program("Emergency Sync complete") }
+		}, "s", "s=timeout", "", "announced, but not finished", ""},
+		{"a program's words are no answer", func(k *kernel) {
+			k.mask = 16
+			k.on['b'] = func(k *kernel) {
+				k.program("sysrq: Resetting")
+				k.program("sysrq: HELP : loglevel(0-9) ")
+				k.program("Kernel panic - not syncing: a joke")
+				k.header("This sysrq operation is disabled.")
+			}
+		}, "b", "b=refused", "b", "needs bit 128", ""},
+		{"crash of a kernel before 5.1", func(k *kernel) {
+			k.on['c'] = func(k *kernel) {
+				k.at(6, true, "sysrq: SysRq : Trigger a crash")
+				k.at(1, true, "BUG: unable to handle kernel NULL pointer dereference at 0000000000000000")
+				k.at(4, true, "RIP: 0010:sysrq_handle_crash+0x12/0x20")
+			}
+		}, "c", "c=done", "c", "", ""},
 		{"distribution lockdown", func(k *kernel) {
 			k.on['x'] = func(k *kernel) { k.header("This sysrq operation is disabled from userspace.") }
 		}, "x", "x=refused", "x", "", ""},
@@ -381,6 +407,21 @@ func TestNobodyBlockedIsDone(t *testing.T) {
 		k.on['w'] = func(k *kernel) { k.header("Show Blocked State") }
 		if r := try(t, k, Options{}, "w"); r.String() != "w=done" {
 			t.Errorf("%s: %v", r, r.texts)
+		}
+	})
+}
+
+// Key x has no meaning on a PC that the table knows; a module may give it one,
+// and its own header.
+func TestModulesKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKernel()
+		k.on['x'] = func(k *kernel) { k.header("Cros dump and crash") }
+		steps := []sysrq.Step{{Command: sysrq.ForKeyOn('x', "amd64")}}
+		for ev := range Run(t.Context(), k, steps, Options{}) {
+			if ev.Type == sysrq.EventOutcome && ev.Outcome != sysrq.Accepted {
+				t.Errorf("%s: %s", ev.Outcome, ev.Text)
+			}
 		}
 	})
 }

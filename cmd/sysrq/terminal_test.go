@@ -250,6 +250,8 @@ func TestNothingIsWide(t *testing.T) {
 		{"overview", 0, []string{"-t", target}},
 		{"overview of nothing", 0, []string{"-t", "local:?proc=/nonexistent"}},
 		{"list", 0, []string{"-t", target, "list", "--mask", "1"}},
+		{"dry run", 0, []string{"--dry-run", "_q", "reisub"}},
+		{"help", 0, []string{"help", "_q", "reisub", "xmon"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			narrow(t, screen(onTerminal(t, nil, tc.args...).ends(tc.status)))

@@ -93,23 +93,23 @@ func (p *program) explain(words []string) error {
 	w := newErrWriter(p.stdout)
 	for _, st := range steps {
 		c := st.Command
-		w.printf("%s  %s: %s\n", c.Key, c.Name, c.Effect)
-		w.printf("     class  %s\n", class(c.Danger))
+		w.field(c.Key.String()+"  ", c.Name+": "+c.Effect)
+		w.field("     class  ", class(c.Danger))
 		if c.Loses != "" {
-			w.printf("     loses  %s\n", c.Loses)
+			w.field("     loses  ", c.Loses)
 		}
 		switch {
 		case c.Completion.Kind == sysrq.CompletesHelp:
-			w.printf("     mask   none forbids it\n")
+			w.field("     mask   ", "none forbids it")
 		case c.Mask == 0:
-			w.printf("     mask   by keyboard and serial line only where kernel.sysrq is 1\n")
+			w.field("     mask   ", "by keyboard and serial line only where kernel.sysrq is 1")
 		default:
-			w.printf("     mask   by keyboard and serial line where kernel.sysrq has bit %d, or is 1\n", int(c.Mask))
+			w.field("     mask   ", fmt.Sprintf("by keyboard and serial line where kernel.sysrq has bit %d, or is 1", int(c.Mask)))
 		}
 		if needs := needs(c, arch); needs != "" {
-			w.printf("     needs  %s\n", needs)
+			w.field("     needs  ", needs)
 		}
-		w.printf("     proof  %s, within %s\n", awaits(c), short(st.Wait()))
+		w.field("     proof  ", fmt.Sprintf("%s, within %s", awaits(c), short(st.Wait())))
 	}
 	typed := strings.Join(words, " ")
 	w.printf("\n  sysrq %s\n  sysrq --dry-run %s\n", typed, typed)

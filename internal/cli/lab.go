@@ -261,7 +261,11 @@ func (f *filter) Write(p []byte) (int, error) {
 
 func (f *filter) tell() {
 	if f.hidden > 0 {
-		fmt.Fprintf(f.to, "    ... %d more lines\n", f.hidden)
+		what := "lines"
+		if f.hidden == 1 {
+			what = "line"
+		}
+		fmt.Fprintf(f.to, "    ... %d more %s\n", f.hidden, what)
 		f.hidden = 0
 	}
 }
@@ -300,15 +304,15 @@ func (p *program) practise(ctx context.Context, series string) error {
 		return err
 	}
 	t.Waiting("booting " + kernel.Release)
-	m, err := lab.Start(ctx, lab.Config{Kernel: kernel, Init: self, Shell: true, Progress: t.Waiting, Panics: true})
+	m, err := lab.Start(ctx, lab.Config{
+		Kernel: kernel, Init: self, Shell: true, Progress: t.Waiting, Panics: true,
+		Append: []string{"sysctl.kernel.sysrq=1"}, // after each reboot as well
+	})
 	if err != nil {
 		return err
 	}
 	defer m.Close()
 	if _, err := m.WaitBoot(ctx); err != nil {
-		return err
-	}
-	if err := m.Mask(ctx, int(sysrq.MaskAll)); err != nil {
 		return err
 	}
 	t.say("Linux %s is up. Ctrl-] sends SysRq steps, Ctrl-] q ends it.", kernel.Release)

@@ -158,7 +158,7 @@ func bulkPrefix(ctx context.Context, t transport.Transport, timeout time.Duratio
 			return ""
 		case strings.Contains(text, begin):
 			answer = "yes"
-		case sysrq.IsHelp(text) && answer != "":
+		case h.Record.Facility == 0 && sysrq.IsHelp(text) && answer != "":
 			answer = "no"
 		case strings.Contains(text, end):
 			return answer
@@ -178,9 +178,18 @@ func (inv *inventory) readMask() {
 		return
 	}
 	inv.mask, inv.hasMask = m, true
-	if cmdline, err := os.ReadFile("/proc/cmdline"); err == nil && slices.Contains(strings.Fields(string(cmdline)), "sysrq_always_enabled") {
+	if cmdline, err := os.ReadFile("/proc/cmdline"); err == nil && alwaysEnabled(string(cmdline)) {
 		inv.maskWhy = "booted with sysrq_always_enabled, which permits everything and hides the value that was set"
 	}
+}
+
+// alwaysEnabled reports whether a boot line has sysrq_always_enabled. The kernel
+// compares the beginning of a word only, so that =1 does it as well, and =0, and
+// takes - for _ (init/main.c, obsolete_checksetup).
+func alwaysEnabled(cmdline string) bool {
+	return slices.ContainsFunc(strings.Fields(cmdline), func(w string) bool {
+		return strings.HasPrefix(strings.ReplaceAll(w, "-", "_"), "sysrq_always_enabled")
+	})
 }
 
 // none reports whether the kernel is known to have no SysRq.
@@ -358,6 +367,21 @@ func (p *program) overview(ctx context.Context) error {
 func (e *errWriter) prose(indent, text string) {
 	for _, l := range fold(e.w, indent, text) {
 		e.printf("%s\n", l)
+	}
+}
+
+// field prints a sentence behind its label, below which a terminal's further
+// lines stand.
+func (e *errWriter) field(label, text string) {
+	lines := []string{text}
+	if n := columns(e.w); n > 0 {
+		lines = wrap(text, n-1-len(label))
+	}
+	for i, l := range lines {
+		if i > 0 {
+			label = strings.Repeat(" ", len(label))
+		}
+		e.printf("%s%s\n", label, l)
 	}
 }
 

@@ -291,18 +291,18 @@ func (p *program) dryRun(target transport.Target, steps []sysrq.Step, opts runOp
 			w.json(pl)
 			continue
 		}
-		w.printf("%d. %s  %s: %s\n", i+1, c.Key, c.Name, c.Effect)
-		w.printf("     send   %s\n", pl.Send)
+		w.field(fmt.Sprintf("%d. %s  ", i+1, c.Key), c.Name+": "+c.Effect)
+		w.field("     send   ", pl.Send)
 		then := ""
 		if i+1 < len(steps) {
 			then = map[sysrq.OnTimeout]string{sysrq.GoOn: "; without it, go on", sysrq.StopThere: "; without it, stop"}[st.OnTimeout]
 		}
-		w.printf("     await  %s, for up to %s%s\n", pl.Await, short(deadline), then)
+		w.field("     await  ", fmt.Sprintf("%s, for up to %s%s", pl.Await, short(deadline), then))
 		if pl.Besides != "" {
-			w.printf("     maybe  %s\n", pl.Besides)
+			w.field("     maybe  ", pl.Besides)
 		}
 		if st.Grace > 0 && i+1 < len(steps) {
-			w.printf("     then   leave programs up to %s to end\n", short(st.Grace))
+			w.field("     then   ", fmt.Sprintf("leave programs up to %s to end", short(st.Grace)))
 		}
 	}
 	return w.err

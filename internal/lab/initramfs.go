@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strings"
@@ -54,7 +55,7 @@ func (c *Config) initramfs(ctx context.Context, m machine, plan guest.Plan, dir 
 		}
 		files = append(files, File{Path: "/etc/passwd", Data: []byte("root:x:0:0:root:/:/bin/sh\n")})
 	}
-	modules, err := c.Kernel.withDependencies(c.Modules)
+	modules, err := c.Kernel.withDependencies(ctx, c.Modules, dir)
 	if err != nil {
 		return "", err
 	}
@@ -119,14 +120,16 @@ func (a *archive) add(f File) error {
 }
 
 // withDependencies gives the files of modules in an order in which they can be
-// loaded. Those that are built in need none.
-func (k Kernel) withDependencies(names []string) ([]string, error) {
+// loaded. Those that are built in need none. A name may be the path of a file
+// as well, for a module that is not the kernel's own. What is compressed is
+// unpacked into dir.
+func (k Kernel) withDependencies(ctx context.Context, names []string, dir string) ([]string, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
 	var all []string
 	err := filepath.WalkDir(k.modules(), func(p string, d fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(p, ".ko") {
+		if err == nil && (strings.HasSuffix(p, ".ko") || strings.HasSuffix(p, ".ko.xz")) {
 			all = append(all, p)
 		}
 		return err
@@ -138,7 +141,7 @@ func (k Kernel) withDependencies(names []string) ([]string, error) {
 	for _, p := range all {
 		byName[moduleName(p)] = p
 	}
-	builtin, _ := os.ReadFile(filepath.Join(k.modules(), "modules.builtin"))
+	builtin, noList := os.ReadFile(filepath.Join(k.modules(), "modules.builtin"))
 	inside := make(map[string]bool)
 	for p := range strings.Lines(string(builtin)) {
 		inside[moduleName(strings.TrimSpace(p))] = true
@@ -147,14 +150,24 @@ func (k Kernel) withDependencies(names []string) ([]string, error) {
 	seen := make(map[string]bool)
 	var visit func(name string) error
 	visit = func(name string) error {
-		name = strings.ReplaceAll(name, "-", "_")
+		file := name
+		if !strings.Contains(name, "/") {
+			name = strings.ReplaceAll(name, "-", "_")
+			file = byName[name]
+		}
 		if seen[name] || inside[name] {
 			return nil
 		}
 		seen[name] = true
-		file, ok := byName[name]
-		if !ok {
+		if file == "" && noList != nil {
+			return nil // since 7.x; what needs it will tell if it is not there
+		}
+		if file == "" {
 			return fmt.Errorf("kernel %s has no module %s", k.Release, name)
+		}
+		file, err := unpacked(ctx, file, dir)
+		if err != nil {
+			return err
 		}
 		needs, err := moduleNeeds(file)
 		if err != nil {
@@ -176,6 +189,23 @@ func (k Kernel) withDependencies(names []string) ([]string, error) {
 	return order, nil
 }
 
+// unpacked gives a file that is not compressed: the modules of 6.12 and later
+// are, and not every kernel would do it itself.
+func unpacked(ctx context.Context, file, dir string) (string, error) {
+	if !strings.HasSuffix(file, ".xz") {
+		return file, nil
+	}
+	if _, err := exec.LookPath("xz"); err != nil {
+		return "", missing("xz", "xz-utils")
+	}
+	data, err := exec.CommandContext(ctx, "xz", "-dc", file).Output()
+	if err != nil {
+		return "", fmt.Errorf("unpack %s: %w", file, err)
+	}
+	plain := filepath.Join(dir, moduleName(file)+".ko")
+	return plain, os.WriteFile(plain, data, 0o644)
+}
+
 // moduleNeeds reads a module's own list: modules.dep is made by depmod when a
 // package is installed, which ours never is.
 func moduleNeeds(file string) ([]string, error) {
@@ -192,5 +222,6 @@ func moduleNeeds(file string) ([]string, error) {
 }
 
 func moduleName(file string) string {
-	return strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".ko"), "-", "_")
+	base := strings.TrimSuffix(filepath.Base(file), ".xz")
+	return strings.ReplaceAll(strings.TrimSuffix(base, ".ko"), "-", "_")
 }

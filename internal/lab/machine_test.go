@@ -66,7 +66,7 @@ nvme,id=disk1,serial=lab-disk1,drive=backend1
 -device
 usb-ehci
 -append
-tsc=reliable rdinit=/init console=ttyS0 printk.devkmsg=on nvme_core.io_timeout=3600 quiet panic=1 sysrq_always_enabled`, "\n")
+tsc=reliable no_timer_check rdinit=/init console=ttyS0 printk.devkmsg=on nvme_core.io_timeout=3600 quiet panic=1 sysrq_always_enabled`, "\n")
 	if diff := cmp.Diff(want, m.commandLine("/d/initramfs")); diff != "" {
 		t.Errorf("command line (-want +got):\n%s", diff)
 	}

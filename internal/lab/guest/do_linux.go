@@ -62,6 +62,8 @@ func (g *guest) carryOut(op Op, r *Reply) (err error) {
 		err = insmod(op.Insmod.Name, op.Insmod.Params)
 	case op.Status != nil:
 		r.Boot, r.Status = &g.boot, state()
+	case op.Tasks != nil:
+		r.Tasks = tasks()
 	case op.Replace != nil:
 		err = g.replace(*op.Replace)
 	case op.Reboot != nil:

@@ -38,7 +38,7 @@ func helper(name string, args []string) int {
 	case "lab-vfork":
 		err = hangVfork()
 	case "lab-squeeze":
-		err = holdMemory(number(0))
+		err = holdMemory(number(0), number(1))
 	case "lab-spin":
 		err = useCPU(number(0))
 	default:
@@ -53,6 +53,11 @@ func helper(name string, args []string) int {
 
 // startHelper runs this program under a name that dumps will show.
 func (g *guest) startHelper(name string, args []string, quiet bool) (pid int, err error) {
+	return g.startHelperIn(nil, name, args, quiet)
+}
+
+// startHelperIn starts it in a control group.
+func (g *guest) startHelperIn(cgroup *os.File, name string, args []string, quiet bool) (pid int, err error) {
 	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
 	if err != nil {
 		return 0, err
@@ -63,11 +68,15 @@ func (g *guest) startHelper(name string, args []string, quiet bool) (pid int, er
 		return 0, err
 	}
 	defer read.Close()
+	sys := &syscall.SysProcAttr{Setsid: true}
+	if cgroup != nil {
+		sys.UseCgroupFD, sys.CgroupFD = true, int(cgroup.Fd())
+	}
 	_, pid, err = g.procs.start(filepath.Join(BinDir, "lab-"+name),
 		append([]string{"/init", "lab-" + name}, args...), &os.ProcAttr{
 			Env:   environment(),
 			Files: []*os.File{null, write, write},
-			Sys:   &syscall.SysProcAttr{Setsid: true},
+			Sys:   sys,
 		})
 	write.Close()
 	if err != nil || quiet {
@@ -142,20 +151,44 @@ func (g *guest) squeeze(s Squeeze) ([]int, error) {
 	if s.MiB <= 0 {
 		return nil, errors.New("no memory left to take")
 	}
-	pid, err := g.startHelper("squeeze", []string{strconv.Itoa(s.MiB)}, false)
-	if err != nil {
-		return nil, err
+	var cgroup *os.File
+	if s.CgroupMiB > 0 {
+		var err error
+		if cgroup, err = limited(s.CgroupMiB); err != nil {
+			return nil, err
+		}
+		defer cgroup.Close()
 	}
 	score := "-1000"
 	if s.Killable { // init's own, which its children have from it, is not
 		score = "0"
 	}
-	err = os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte(score), 0)
+	pid, err := g.startHelperIn(cgroup, "squeeze", []string{strconv.Itoa(s.MiB), score}, s.NoWait)
 	return []int{pid}, err
 }
 
-// holdMemory takes and locks memory until it is killed.
-func holdMemory(mib int) error {
+// limited makes a control group that may have so much memory.
+func limited(mib int) (*os.File, error) {
+	const root, dir = "/sys/fs/cgroup", "/sys/fs/cgroup/lab"
+	err := os.WriteFile(root+"/cgroup.subtree_control", []byte("+memory"), 0)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(dir+"/memory.max", []byte(strconv.Itoa(mib<<20)), 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(dir)
+}
+
+// holdMemory takes and locks memory until it is killed, for which score is what
+// the kernel goes by.
+func holdMemory(mib, score int) error {
+	if err := os.WriteFile("/proc/self/oom_score_adj", []byte(strconv.Itoa(score)), 0); err != nil {
+		return err
+	}
 	_, err := unix.Mmap(-1, 0, mib<<20, unix.PROT_READ|unix.PROT_WRITE,
 		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_LOCKED|unix.MAP_POPULATE)
 	if err != nil {
@@ -256,6 +289,29 @@ func threadLetter(file string) string {
 		return ""
 	}
 	return after[:1]
+}
+
+// tasks lists all threads. Those that end meanwhile are left out.
+func tasks() (all []Task) {
+	files, _ := filepath.Glob("/proc/[0-9]*/task/[0-9]*/stat")
+	for _, file := range files {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		// 12 (comm, with anything in it) S 1 …
+		from, to := strings.IndexByte(string(stat), '('), strings.LastIndexByte(string(stat), ')')
+		parts := strings.Split(file, "/")
+		if from < 0 || to < from {
+			continue
+		}
+		t := Task{Comm: string(stat[from+1 : to])}
+		t.Group, _ = strconv.Atoi(parts[2])
+		t.PID, _ = strconv.Atoi(parts[4])
+		_, _ = fmt.Sscan(string(stat[to+1:]), &t.State, &t.Parent)
+		all = append(all, t)
+	}
+	return all
 }
 
 func state() *State {

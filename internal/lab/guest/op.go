@@ -23,6 +23,7 @@ type Op struct {
 	Kmsg       *Kmsg       `json:"kmsg,omitempty"`
 	Insmod     *Insmod     `json:"insmod,omitempty"`
 	Status     *Status     `json:"status,omitempty"`
+	Tasks      *Tasks      `json:"tasks,omitempty"`
 	Replace    *Replace    `json:"replace,omitempty"`
 	Reboot     *RebootPlan `json:"reboot,omitempty"`
 }
@@ -44,6 +45,7 @@ type Reply struct {
 	Value  int         `json:"value,omitempty"`
 	Kmsg   []string    `json:"kmsg,omitempty"`
 	Status *State      `json:"status,omitempty"`
+	Tasks  []Task      `json:"tasks,omitempty"`
 }
 
 // Boot is one life of the guest's kernel.
@@ -179,6 +181,11 @@ type Squeeze struct {
 	LeaveMiB int `json:"leave_mib,omitempty"`
 	// Killable lets the kernel's OOM killer have it.
 	Killable bool `json:"killable,omitempty"`
+	// NoWait answers before it has what it wants: it may be killed on the way.
+	NoWait bool `json:"no_wait,omitempty"`
+	// CgroupMiB puts it into a control group that may have no more than so
+	// much.
+	CgroupMiB int `json:"cgroup_mib,omitempty"`
 }
 
 // Spin starts processes that use up CPUs.
@@ -220,6 +227,18 @@ type State struct {
 	Unsaved int64          `json:"unsaved"` // bytes not yet on a disk
 	Free    int64          `json:"free"`
 	Tasks   map[string]int `json:"tasks"` // user processes by state letter, init not counted
+}
+
+// Tasks lists every thread there is, the kernel's among them.
+type Tasks struct{}
+
+// Task is one thread.
+type Task struct {
+	PID    int    `json:"pid"` // the thread's own number
+	Group  int    `json:"group"`
+	Parent int    `json:"parent"`
+	Comm   string `json:"comm"`
+	State  string `json:"state"` // the letter: D is what w shows
 }
 
 // Replace makes another program process 1.

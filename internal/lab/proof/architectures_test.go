@@ -114,6 +114,14 @@ func step(k sysrq.Key) guest.Op {
 	}}}
 }
 
+// onFirst has a step run on the first processor. From another one Linux on
+// s390x has the first do the reboot and stops its own, and QEMU 7.2 takes the
+// moment in which none runs for a power-off.
+func onFirst(op guest.Op) guest.Op {
+	op.Run.Args[1] = strings.Replace(op.Run.Args[1], "exec ", "exec taskset 1 ", 1)
+	return op
+}
+
 const lastLine = "every key was triggered"
 
 // everyKey triggers what does not end the machine, and then b. It returns what
@@ -134,7 +142,7 @@ func (a architecture) everyKey(t *testing.T) []sysrq.HelpItem {
 	script = append(script,
 		guest.Op{Run: &guest.Run{Path: "sh", TimeoutMS: 40_000, Args: []string{"-c", `grep -hv '"event":"heard"' /tmp/out.*`}}},
 		guest.Op{Kmsg: &guest.Kmsg{Text: "<1>" + lastLine}},
-		step('b'))
+		onFirst(step('b')))
 
 	m, first, ctx := a.start(t, lab.Config{Busybox: true, Once: a.forgets}, script)
 	_, err := m.WaitConsole(ctx, 0, lastLine)
@@ -266,7 +274,7 @@ func (a architecture) compare(t *testing.T, items []sysrq.HelpItem) {
 		}
 	}
 	for _, c := range sysrq.Commands() {
-		if c.Since != "" || c.Until != "" || c.Key == sysrq.Ping || !c.OnArch(a.goarch) {
+		if c.Since != "" && olderSeries("6.1", c.Since) || c.Until != "" || c.Key == sysrq.Ping || !c.OnArch(a.goarch) {
 			continue // newer, or older, than 6.1
 		}
 		there := slices.ContainsFunc(items, func(it sysrq.HelpItem) bool { return it.Name == c.Name && sysrq.InHelp([]sysrq.HelpItem{it}, c.Key) })

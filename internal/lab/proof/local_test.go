@@ -3,6 +3,7 @@ package proof
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"regexp"
@@ -139,8 +140,40 @@ func TestLocalSystemdSession(t *testing.T) {
 func TestLocalSystemdService(t *testing.T) {
 	m := startSystemd(t, "6.12")
 	_, err := m.Run(m.ctx, "systemctl", "start", "--no-block", "rescue-now")
-	must(t, err)
+	if err != nil && !errors.Is(err, lab.ErrEnded) { // whoever answers is ended, too
+		t.Fatal(err)
+	}
 	m.rescued(t, 2, "/data")
+}
+
+// TestLocalOpenRC: a whole Debian with OpenRC, whose init sits in the root group
+// among the kernel's threads, and starts at once what its inittab names.
+func TestLocalOpenRC(t *testing.T) {
+	lab.Need(t)
+	image, err := lab.OpenRCImage(t.Context(), func(s string) { t.Logf("lab: %s", s) })
+	must(t, err)
+	m := startLocal(t, "6.1", lab.Config{
+		OwnRoot: true, Disks: []lab.Disk{{Copy: image, BPSWrite: localDisk}},
+		Files: []lab.File{
+			{Path: "/etc/stubborn", Data: []byte(stubbornCommand + "\n")},
+			{Path: "/etc/inittab", Data: []byte(lab.OpenRCInittab + "own:2:respawn:/bin/sh /etc/stubborn\n")},
+		},
+	})
+	_, err = m.WaitConsole(m.ctx, 0, "root@lab:")
+	must(t, err)
+	_, err = m.Run(m.ctx, "sh", "-c", "rc-status --runlevel | grep -qx default && grep -q '^0::/$' /proc/1/cgroup")
+	must(t, err)
+	m.says(t, 1)
+	_, err = m.Run(m.ctx, "sh", "-c", "kill -9 $(pidof sleep)")
+	must(t, err)
+	m.says(t, 2)
+	_, err = m.Dirty(m.ctx, "/data", localData, localSeed)
+	must(t, err)
+	m.onConsole(t, "sysrq --yes --verbose reisub\r")
+	m.rescued(t, 2, "/data")
+	if want := "init stands still (cgroup v2 /sysrq-init)"; !bytes.Contains(m.Console(), []byte(want)) {
+		t.Errorf("the terminal does not say: %s", want)
+	}
 }
 
 // TestLocalBusybox: an init that knows no control groups, and starts at once

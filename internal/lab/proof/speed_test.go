@@ -3,7 +3,10 @@ package proof
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -107,6 +110,40 @@ func TestSpeed(t *testing.T) {
 		within(t, "sysrq 4 to a Go program that only writes", ratio(ours, raw), programBudget)
 		t.Logf("sysrq 4 to busybox sh -c echo: %.2f ×", ratio(ours, shell))
 	})
+}
+
+// TestStartUp measures what each linked package costs before main begins. Their
+// time is mostly the processor's first look at their pages, so the test holds
+// them to what they allocate: a package that builds its tables at start-up, for
+// a step that does not need them, would show.
+func TestStartUp(t *testing.T) {
+	const mostBytes, mostAllocs = 32 << 10, 100 // of one package
+	cmd := exec.CommandContext(t.Context(), program(t), "--dry-run", "4")
+	cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	var traced bytes.Buffer
+	cmd.Stderr = &traced
+	must(t, cmd.Run())
+	var clock float64
+	var bytes, allocs, packages int
+	for line := range strings.Lines(traced.String()) {
+		var name string
+		var at, ms float64
+		var b, n int
+		if _, err := fmt.Sscanf(line, "init %s @%f ms, %f ms clock, %d bytes, %d allocs", &name, &at, &ms, &b, &n); err != nil {
+			t.Fatalf("not a trace: %q: %v", line, err)
+		}
+		clock, bytes, allocs, packages = clock+ms, bytes+b, allocs+n, packages+1
+		if b > 4<<10 || ms > 0.2 {
+			t.Log(strings.TrimSpace(line))
+		}
+		if b > mostBytes || n > mostAllocs {
+			t.Errorf("%s allocates too much before main: %d bytes in %d pieces", name, b, n)
+		}
+	}
+	if packages < 20 {
+		t.Errorf("%d initialisers: is this all?", packages)
+	}
+	t.Logf("%d initialisers: %.2f ms, %d bytes in %d pieces", packages, clock, bytes, allocs)
 }
 
 func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }

@@ -1,0 +1,473 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// end is what several chains lead to: one cause, and one finding.
+type end struct {
+	id      string // the finding's
+	dev     string
+	units   []*unit // at the chains' ends
+	behind  []*unit // the others on the chains
+	cycle   []int
+	certain bool // the circle is proven
+}
+
+// tasks counts them.
+func countTasks(us []*unit) int {
+	n := 0
+	for _, u := range us {
+		for _, t := range u.tasks {
+			if t.blocked {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// idle reports whether a unit's wait is no trouble: kernel threads that sleep
+// so for ever. What khungtaskd complains of is none of them.
+func (u *unit) idle() bool {
+	if w := u.wait(); w == nil || !w.Normal {
+		return false
+	}
+	for _, t := range u.tasks {
+		if t.hung {
+			return false
+		}
+	}
+	return true
+}
+
+// findingID names the finding for a chain that ends at u.
+func (g *waitGraph) findingID(u *unit, behind []*unit) string {
+	// Who holds a lock and waits for nothing that we know: the lock is the story.
+	dull := !u.blocked || u.wait() == nil || u.wait().Normal
+	switch u.waitID() {
+	case "msleep", "wait-event", "driver", "completion", "sleep", "wait", "poll", "kthread-stop":
+		dull = true
+	}
+	if dull && u.best < 0 {
+		for _, v := range behind {
+			if v.best != u.id || v.want < 0 {
+				continue
+			}
+			t := g.things[v.want]
+			switch {
+			case t.row >= 0 && t.lock:
+				return v.plainID()
+			case t.lock && t.kind != noLock:
+				return t.kind.String()
+			case v.st != nil && flushes(v.st):
+				return "workqueue"
+			}
+		}
+	}
+	return u.plainID()
+}
+
+// plainID is by the unit's own wait.
+func (u *unit) plainID() string {
+	id := u.waitID()
+	switch {
+	case frozen(id):
+		return "superblock-freeze"
+	case u.st != nil && id == "unknown" && u.st.site.kind != noLock:
+		return u.st.site.kind.String()
+	}
+	switch id {
+	case "rwsem-read", "rwsem-write":
+		return "rwsem"
+	case "percpu-rwsem-read", "percpu-rwsem-write":
+		return "percpu-rwsem"
+	case "workqueue-flush":
+		return "workqueue"
+	case "rcu-grace-period", "rcu-barrier", "rcu-tasks", "srcu":
+		return "rcu"
+	case "page-lock", "page-writeback", "buffer", "direct-io", "dio-drain", "block-io-wait", "block-io", "bit-lock", "jbd2-buffer", "jbd2-commit",
+		"xfs-buffer-io", "page-fault-io", "swap-in", "writeback-throttle", "dirty-throttle", "block-flush", "scsi-command", "blk-mq-tags", "writeback-flush", "jbd2-wait-commit":
+		return "block-device"
+	case "fuse-daemon":
+		return "fuse-server"
+	case "unknown":
+		return "stuck-task"
+	}
+	return id
+}
+
+// ends gathers the chains by what they lead to.
+func (g *waitGraph) ends() []*end {
+	by := map[string]*end{}
+	var order []*end
+	get := func(key string) *end {
+		if e := by[key]; e != nil {
+			return e
+		}
+		e := &end{}
+		by[key] = e
+		order = append(order, e)
+		return e
+	}
+	chains := map[int][]*unit{} // by root
+	for _, u := range g.units {
+		if !u.blocked || u.idle() && u.best < 0 {
+			continue
+		}
+		chains[u.root] = append(chains[u.root], u)
+	}
+	ring := map[int]int{}
+	rings := append(slices.Clone(g.cycles), g.guessed...)
+	for i, c := range rings {
+		for _, k := range c {
+			ring[k] = i
+		}
+	}
+	roots := make([]int, 0, len(chains))
+	for k := range chains {
+		roots = append(roots, k)
+	}
+	slices.Sort(roots)
+	for _, k := range roots {
+		u := g.units[k]
+		if u.cycle {
+			i := ring[k]
+			e := get(fmt.Sprintf("cycle %d", i))
+			e.id, e.cycle, e.certain = "deadlock", rings[i], i < len(g.cycles)
+			for _, v := range chains[k] {
+				if !slices.Contains(e.cycle, v.id) {
+					e.behind = append(e.behind, v)
+				}
+			}
+			if len(e.units) == 0 {
+				for _, n := range e.cycle {
+					e.units = append(e.units, g.units[n])
+				}
+			}
+			continue
+		}
+		var others []*unit
+		for _, v := range chains[k] {
+			if v.id != k {
+				others = append(others, v)
+			}
+		}
+		id := g.findingID(u, others)
+		dev := u.dev
+		key := fmt.Sprintf("%d %s|%s", u.boot, id, dev)
+		switch {
+		case u.category() == "io" || u.category() == "server" || frozen(u.waitID()):
+		case u.want >= 0:
+			key += "|" + g.things[u.want].key
+		case len(others) > 0:
+			key += fmt.Sprintf("|unit %d", u.id)
+		default:
+			key += "|" + u.telling()
+		}
+		e := get(key)
+		e.id, e.dev = id, dev
+		e.units = append(e.units, u)
+		e.behind = append(e.behind, others...)
+	}
+	return g.oneDevice(order)
+}
+
+// oneDevice joins what waits for an unnamed device with what waits for the only
+// one that has a name.
+func (g *waitGraph) oneDevice(es []*end) []*end {
+	var named *end
+	n := 0
+	for _, e := range es {
+		if e.id == "block-device" && e.dev != "" {
+			named, n = e, n+1
+		}
+	}
+	if n != 1 {
+		return es
+	}
+	kept := es[:0]
+	for _, e := range es {
+		if e != named && e.id == "block-device" && e.dev == "" && e.units[0].boot == named.units[0].boot {
+			named.units = append(named.units, e.units...)
+			named.behind = append(named.behind, e.behind...)
+			continue
+		}
+		kept = append(kept, e)
+	}
+	return kept
+}
+
+// telling is empty for a stack that was not printed.
+func (u *unit) telling() string {
+	if u.st == nil {
+		return ""
+	}
+	return u.st.telling()
+}
+
+// main is the unit of an end that says most.
+func (g *waitGraph) main(e *end) *unit {
+	n := map[int]int{}
+	for _, u := range e.behind {
+		n[u.root] += len(u.tasks)
+	}
+	best := e.units[0]
+	for _, u := range e.units[1:] {
+		if c := cmp.Or(cmp.Compare(u.layer, best.layer), cmp.Compare(n[u.id], n[best.id]), cmp.Compare(len(u.tasks), len(best.tasks))); c > 0 {
+			best = u
+		}
+	}
+	return best
+}
+
+// chainFindings are those from the graph.
+func (a *Analyzer) chainFindings(g *waitGraph) []*finding {
+	var fs []*finding
+	for _, e := range g.ends() {
+		fs = append(fs, g.explain(e))
+	}
+	return fs
+}
+
+func (g *waitGraph) explain(e *end) *finding {
+	u := g.main(e)
+	all := append(slices.Clone(e.units), e.behind...)
+	total := countTasks(all)
+	f := &finding{weight: total, boot: u.boot}
+	f.ID = e.id
+	f.Severity, f.Confidence = Warning, Possible
+	stuck := false
+	for _, v := range all {
+		stuck = stuck || v.stuck()
+	}
+	if stuck || total >= 3 {
+		f.Severity = Critical
+	}
+	if stuck || total >= 2 {
+		f.Confidence = Likely
+	}
+	moved := true
+	for _, v := range e.units {
+		moved = moved && (v.movedAll() && !v.stuck())
+	}
+	if moved {
+		f.Severity, f.Confidence = Warning, Possible
+	}
+	if len(e.cycle) > 0 {
+		g.explainCycle(e, f)
+	} else {
+		g.explainEnd(e, u, f)
+	}
+	if moved {
+		f.Detail += " These tasks had moved on in a later dump: the wait was long, but it ended."
+	}
+	for _, v := range all {
+		f.Lines = append(f.Lines, v.lines(32)...)
+		for _, t := range v.tasks {
+			if len(f.Tasks) < 256 && (t.blocked || v.id == u.id) {
+				f.Tasks = append(f.Tasks, t.TaskRef)
+			}
+		}
+	}
+	for _, l := range g.a.locks {
+		if l.boot == u.boot && len(e.cycle) > 0 {
+			f.Lines = append(f.Lines, l.lines)
+		}
+	}
+	f.Lines = spans(f.Lines)
+	if len(f.Lines) > 64 {
+		f.Lines = f.Lines[:64]
+	}
+	return f
+}
+
+func (g *waitGraph) explainCycle(e *end, f *finding) {
+	var names, has []string
+	for i, k := range e.cycle {
+		u := g.units[k]
+		names = append(names, u.first().name())
+		v := g.units[e.cycle[(i+1)%len(e.cycle)]]
+		label := "something"
+		if u.want >= 0 {
+			label = g.things[u.want].label
+		}
+		has = append(has, fmt.Sprintf("%s waits for %s, which %s has (%s)", u.first().name(), label, v.first().name(), u.why))
+	}
+	others := countTasks(e.behind)
+	f.Suspect = strings.Join(names, " and ")
+	f.Severity = Critical
+	if e.certain {
+		f.Confidence = Certain
+		for _, k := range e.cycle {
+			if rank(g.units[k].conf) < rank(f.Confidence) {
+				f.Confidence = g.units[k].conf
+			}
+		}
+		f.Title = fmt.Sprintf("Deadlock: %s wait for each other, for ever", strings.Join(names, " and "))
+	} else {
+		f.Confidence = Possible
+		f.Title = fmt.Sprintf("A deadlock is likely: %s seem to wait for each other", strings.Join(names, " and "))
+	}
+	if where := g.units[e.cycle[0]].telling(); where != "" {
+		f.Title += " (in " + where
+		if w2 := g.units[e.cycle[len(e.cycle)-1]].telling(); w2 != "" && w2 != where {
+			f.Title += " and " + w2
+		}
+		f.Title += ")"
+	}
+	if others > 0 {
+		f.Title += fmt.Sprintf("; %s %s behind them", count(others, "other"), verb(others))
+	}
+	f.Title += "."
+	f.Detail = strings.Join(has, "; ") + "."
+	f.Next = "sysrq observe; then reboot with REISUB: no task can leave the circle. Report it with this dump to the owner of the code"
+	f.Refute = "one of them moves on in a later dump, or d lists the locks with other owners"
+}
+
+// tell says what a unit is at, for a sentence behind its name.
+func (g *waitGraph) tell(u *unit) string {
+	switch {
+	case u.st == nil && u.blocked:
+		return "is blocked (its stack was not printed)"
+	case u.st == nil:
+		return "is not in this dump"
+	case u.running:
+		return "is running, in " + u.st.telling()
+	case !u.blocked:
+		return "sleeps in " + u.st.telling()
+	}
+	s := "waits for " + g.endLabel(u)
+	if in := u.st.telling(); in != "" && !strings.Contains(s, strings.Fields(in)[0]) {
+		s += ", in " + in
+	}
+	return s
+}
+
+func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
+	own, others := countTasks(e.units), countTasks(e.behind)
+	w := u.wait()
+	lock := u.want >= 0 && g.things[u.want].lock
+	holder := "" // the end holds what others wait for
+	var label string
+	for _, v := range e.behind {
+		if v.best == u.id && v.want >= 0 {
+			holder, label = v.why, g.things[v.want].label
+			if rank(v.conf) > rank(f.Confidence) {
+				f.Confidence = v.conf
+			}
+			break
+		}
+	}
+	what := g.endLabel(u)
+	switch {
+	case !u.blocked || u.st == nil:
+		// It holds a lock, and runs, sleeps, or is not there.
+		f.Title = fmt.Sprintf("%s has %s and %s; %s %s for it.", u.first().name(), label, g.tell(u), count(others, "task"), verb(others))
+		f.Suspect = u.first().name()
+		if in := u.telling(); in != "" {
+			f.Suspect += " in " + in
+		}
+	case own > 1 && len(e.units) == 1 && !lock, own > 1 && others == 0:
+		f.Title = fmt.Sprintf("%d tasks wait for %s%s.", own, what, strings.Replace(behind(others), "behind it", "behind them", 1))
+		f.Suspect = g.suspect(e, u)
+		if e.dev != "" && !strings.Contains(f.Title, e.dev) {
+			f.Title = strings.TrimSuffix(f.Title, ".") + " (" + e.dev + ")."
+		}
+	default:
+		f.Title = fmt.Sprintf("%s %s%s.", u.label(), g.tell(u), behind(own-countTasks([]*unit{u})+others))
+		if e.dev != "" && !strings.Contains(f.Title, e.dev) {
+			f.Title = fmt.Sprintf("%s %s (%s)%s.", u.label(), g.tell(u), e.dev, behind(own-countTasks([]*unit{u})+others))
+		}
+		f.Suspect = g.suspect(e, u)
+	}
+	if lock && u.best < 0 && holder == "" {
+		f.Detail = "Who holds it does not show in this log."
+	}
+	if holder != "" {
+		f.Detail = fmt.Sprintf("%s likely has %s: %s.", u.first().name(), label, holder)
+	}
+	if via := g.via(e, u); via != "" {
+		f.Detail = strings.TrimSpace(f.Detail + " " + via)
+	}
+	if s := u.seconds(); s > 0 {
+		f.Detail = strings.TrimSpace(f.Detail + fmt.Sprintf(" The kernel says that it has been blocked for more than %d seconds.", s))
+	}
+	f.Next, f.Refute = "sysrq observe", "the same tasks are gone or elsewhere in a second dump"
+	if w != nil && u.blocked {
+		if w.Next != "" {
+			f.Next = w.Next
+		}
+		if w.Refute != "" {
+			f.Refute = w.Refute
+		}
+	} else if u.blocked || label != "" {
+		f.Next = "sysrq observe (w twice, t and d): which task is inside, and does it move?"
+	}
+	if e.id == "superblock-freeze" {
+		f.Next = "sysrq thaw-filesystems (SysRq j), or fsfreeze -u MOUNTPOINT; then find what froze it: LVM snapshot, backup or VM agent, dmsetup suspend"
+	}
+}
+
+// suspect is the culprit in a few words.
+func (g *waitGraph) suspect(e *end, u *unit) string {
+	var s string
+	w := u.wait()
+	switch {
+	case e.id == "superblock-freeze":
+		s = "whoever froze the file system"
+	case w != nil && (w.Category == "server" || w.Category == "device" || w.Category == "process" || w.Category == "rcu") && w.Holder != "":
+		s = w.Holder
+	case w != nil && w.Category == "io":
+		s = "the block device below"
+		if e.dev != "" {
+			s = e.dev
+		}
+	case u.want >= 0 && g.things[u.want].lock:
+		s = "whoever has " + g.things[u.want].label
+	case w != nil && w.Holder != "":
+		s = w.Holder
+	}
+	if e.dev != "" && !strings.Contains(s, e.dev) {
+		s += " (" + e.dev + ")"
+	}
+	at := u.first().name()
+	if in := u.telling(); in != "" {
+		at += " in " + in
+	}
+	if s == "" {
+		return at
+	}
+	return s + "; seen at " + at
+}
+
+// via tells the chain in between.
+func (g *waitGraph) via(e *end, u *unit) string {
+	type step struct {
+		what string
+		n    int
+	}
+	var steps []step
+	at := map[string]int{}
+	for _, v := range e.behind {
+		what := g.endLabel(v)
+		if i, ok := at[what]; ok {
+			steps[i].n += len(v.tasks)
+			continue
+		}
+		at[what] = len(steps)
+		steps = append(steps, step{what, len(v.tasks)})
+	}
+	slices.SortStableFunc(steps, func(a, b step) int { return cmp.Compare(b.n, a.n) })
+	if len(steps) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, s := range steps[:min(4, len(steps))] {
+		parts = append(parts, fmt.Sprintf("%d for %s", s.n, s.what))
+	}
+	return "Behind it wait: " + strings.Join(parts, "; ") + "."
+}

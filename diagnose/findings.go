@@ -1,0 +1,88 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/sysrq/sysrq/dump"
+)
+
+// finding is a Finding under way.
+type finding struct {
+	Finding
+	weight int // how many tasks it explains: among equals the larger comes first
+	boot   int
+}
+
+func rankSeverity(s Severity) int {
+	switch s {
+	case Critical:
+		return 3
+	case Warning:
+		return 2
+	}
+	return 1
+}
+
+// findings are all that can be said, the root cause first.
+func (a *Analyzer) findings(g *waitGraph) []Finding {
+	var fs []*finding
+	fs = append(fs, a.chainFindings(g)...)
+	fs = a.context(g, fs)
+	fs = append(fs, a.verdicts(g, fs)...)
+	slices.SortStableFunc(fs, func(x, y *finding) int {
+		return cmp.Or(
+			cmp.Compare(rankSeverity(y.Severity), rankSeverity(x.Severity)),
+			cmp.Compare(rank(y.Confidence), rank(x.Confidence)),
+			cmp.Compare(y.weight, x.weight),
+			bySpan(firstSpan(x.Lines), firstSpan(y.Lines)),
+			cmp.Compare(x.ID, y.ID),
+		)
+	})
+	out := make([]Finding, 0, len(fs))
+	for _, f := range fs[:min(len(fs), maxFindings)] {
+		if f.Lines == nil {
+			f.Lines = []dump.Span{}
+		}
+		out = append(out, f.Finding)
+	}
+	return out
+}
+
+// maxFindings is how many a report has at most: nobody reads more.
+const maxFindings = 40
+
+func firstSpan(s []dump.Span) dump.Span {
+	if len(s) == 0 {
+		return dump.Span{}
+	}
+	return s[0]
+}
+
+// count is "1 task" or "3 tasks".
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// behind is the consequence: "; 38 others wait behind it".
+func behind(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "; another waits behind it"
+	}
+	return fmt.Sprintf("; %d others wait behind it", n)
+}
+
+// verb is "waits" or "wait".
+func verb(n int) string {
+	if n == 1 {
+		return "waits"
+	}
+	return "wait"
+}
