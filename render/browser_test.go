@@ -135,7 +135,7 @@ func openTab(t *testing.T, html []byte, options ...action) *tab {
 		t.Fatal(err)
 	}
 	opts := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1280, 900))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, opts...)
 	t.Cleanup(cancel)
@@ -334,9 +334,9 @@ func TestPageIsAccessible(t *testing.T) {
 		dark bool
 		wide int64
 	}{
-		{"light", makeMachine(300), false, 1280},
-		{"dark", makeMachine(300), true, 1280},
-		{"narrow", makeMachine(120), false, 400},
+		{"light", makeMachine(60), false, 1280},
+		{"dark", makeMachine(60), true, 1280},
+		{"narrow", makeMachine(60), false, 400},
 		{"nothing", nothing(), false, 1280},
 		{"nasty", nasty(), true, 1280},
 	} {
