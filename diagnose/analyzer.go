@@ -22,6 +22,10 @@ type Analyzer struct {
 	headers    []header
 	alarms     map[dump.Kind][]alarm
 	mems       []mem
+	sched      []schedTask
+	boots      []int64 // the line of the first block of each boot, from the first
+	heads      int     // stacks without a head
+	oomStack   []dump.Span
 }
 
 // header is a SysRq command that was asked for.
@@ -46,11 +50,18 @@ func (a *Analyzer) Add(b *dump.Block) {
 	if n := len(a.headers); n > 0 && b.Dump == a.headers[n-1].dump && b.Kind != dump.KindHeader {
 		a.headers[n-1].blocks++
 	}
+	for len(a.boots) < min(b.Boot, 1<<12) {
+		a.boots = append(a.boots, b.First)
+	}
 	switch d := b.Body.(type) {
 	case *dump.Task:
 		if b.Kind != dump.KindStack {
 			a.addTask(b, d)
+		} else {
+			a.addHeadless(b, d)
 		}
+	case *dump.Sched:
+		a.addSched(b, d)
 	case *dump.Locks:
 		a.addLocks(b, d)
 	case *dump.Workqueues:

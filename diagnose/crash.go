@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/sysrq/sysrq/dump"
@@ -175,8 +176,17 @@ func (a *Analyzer) oops(al *alarm) *finding {
 	f.ID, f.Severity, f.Confidence = "bug", Critical, Certain
 	title := clean(al.Title)
 	at := al.where()
-	if at == "" {
-		at = clean(al.Location)
+	if at == "" || strings.Contains(title, "KASAN") || strings.Contains(title, "UBSAN") || strings.Contains(title, "KCSAN") {
+		if l := clean(al.Location); l != "" {
+			at = l
+		}
+	}
+	if fns, mods := al.fns(); len(fns) > 0 {
+		for i, fn := range fns {
+			if d := domainOf(fn, mods[i]).name; d != "" && !slices.Contains(f.doms, d) {
+				f.doms = append(f.doms, d)
+			}
+		}
 	}
 	switch {
 	case strings.Contains(title, "Bad page") || strings.Contains(title, "Bad rss-counter") || strings.Contains(title, "UBSAN") ||

@@ -15,6 +15,14 @@ type finding struct {
 	boot   int
 	// vague: it names nobody.
 	vague bool
+	// What stands around it is joined by these: the device and place that it
+	// is about, the parts of the kernel, and whether it is about files and
+	// disks. unheld: it ends at a lock whose holder does not show.
+	dev, site string
+	doms      []string
+	storage   bool
+	unheld    bool
+	boots     int // more than one
 }
 
 func rankSeverity(s Severity) int {
@@ -34,11 +42,15 @@ func (a *Analyzer) findings(g *waitGraph) []Finding {
 	fs = append(fs, a.crashes(fs)...)
 	fs = append(fs, a.lockups()...)
 	fs = append(fs, a.memoryFindings()...)
-	fs = a.context(g, fs)
+	fs = append(fs, a.realtime()...)
 	for _, f := range fs {
 		f.Lines = spans(f.Lines)
 	}
-	fs = append(fs, a.verdicts(g, fs)...)
+	fs = a.context(fs)
+	for _, f := range fs {
+		f.Lines = spans(f.Lines)
+	}
+	fs = append(fs, a.verdicts(fs)...)
 	slices.SortStableFunc(fs, func(x, y *finding) int {
 		return cmp.Or(
 			cmp.Compare(rankSeverity(y.Severity), rankSeverity(x.Severity)),

@@ -48,10 +48,14 @@ func (a *Analyzer) graph() *waitGraph {
 	g := &waitGraph{a: a, byKey: map[string]int{}, byTask: map[*task]*unit{}, inside: map[int][]inside{}, at: map[string][]int{}}
 	g.proofs = a.proofs()
 	named := map[*task]bool{}
+	for _, t := range a.tasks.all {
+		t.proven = false
+	}
 	for i := range g.proofs {
 		p := &g.proofs[i]
 		named[p.holder] = true
-		if p.waiter.stack == nil {
+		p.waiter.proven = true
+		if p.waiter.stack == nil || !p.waiter.blocked {
 			named[p.waiter] = true
 		}
 	}
@@ -152,6 +156,10 @@ func (g *waitGraph) wants() {
 		if m := st.module(at); kind != "mutex" && m != "" && domainOf(st.fn[at], m).name == m {
 			// A driver's readers and writers come by different functions.
 			key = fmt.Sprintf("lock %d %s [%s]", u.boot, kind, m)
+		}
+		if off, _ := st.offset(at); kind == "mutex" && off > 0 {
+			// Two places in one function take two locks.
+			key += fmt.Sprintf(" +%d", off)
 		}
 		article := "a "
 		if kind[0] == 'r' && kind[1] == 't' {
@@ -494,6 +502,29 @@ func (g *waitGraph) choose() {
 		}
 		u.best, u.conf, u.why = e.hold.unit, e.conf, e.why
 	}
+	// Whoever has nobody left to wait for may be in a circle after all.
+	for _, e := range edges {
+		u := g.units[e.unit]
+		if u.best < 0 && e.conf == Likely && g.likelyRing(e.hold.unit, e.unit) {
+			u.best, u.conf, u.why = e.hold.unit, e.conf, e.why
+		}
+	}
+}
+
+// likelyRing reports whether the chain from one unit leads to another over few
+// steps that are all likely.
+func (g *waitGraph) likelyRing(from, to int) bool {
+	for range 4 {
+		if from == to {
+			return true
+		}
+		u := g.units[from]
+		if u.best < 0 || rank(u.conf) < rank(Likely) || u.category() == "io" {
+			return false
+		}
+		from = u.best
+	}
+	return false
 }
 
 // reaches reports whether the chain from one unit leads to another.
@@ -533,8 +564,10 @@ func (u *unit) storage() bool {
 		return true
 	}
 	switch u.category() {
-	case "io", "fs":
+	case "io":
 		return true
+	case "fs":
+		return u.layer == layerNone
 	}
 	return false
 }
@@ -544,7 +577,7 @@ func (u *unit) storage() bool {
 func (g *waitGraph) deeper() {
 	var ends []*unit
 	for _, u := range g.units {
-		if u.blocked && u.best < 0 && u.st != nil && u.st.site.kind == noLock && !u.idle() &&
+		if u.blocked && u.best < 0 && u.st != nil && (u.st.site.kind == noLock || u.category() == "server") && !u.idle() &&
 			(u.layer >= layerFS || u.category() == "io" || u.category() == "server" || u.category() == "device" || frozen(u.waitID())) {
 			ends = append(ends, u)
 		}
@@ -604,7 +637,7 @@ func (g *waitGraph) deadlocks() {
 	seen := make([]int, len(g.units))
 	for i := range g.units {
 		if seen[i] != 0 {
-			continue
+			continue // it was on another's chain
 		}
 		at := i
 		for at >= 0 && seen[at] == 0 {
@@ -622,7 +655,16 @@ func (g *waitGraph) deadlocks() {
 				break
 			}
 		}
-		g.cycles = append(g.cycles, ring)
+		proven := true
+		for _, k := range ring {
+			u := g.units[k]
+			proven = proven && u.want >= 0 && g.things[u.want].proven
+		}
+		if proven {
+			g.cycles = append(g.cycles, ring)
+		} else {
+			g.guessed = append(g.guessed, ring)
+		}
 	}
 	g.guessDeadlocks()
 }
@@ -687,12 +729,12 @@ func (g *waitGraph) report() Graph {
 		}
 	}
 	for _, u := range g.units {
-		if u.blocked && g.units[u.root].id == u.root {
+		if u.waits {
 			isRoot[u.root] = true
 		}
 	}
 	for _, u := range g.units {
-		if !u.blocked && !held[u.id] {
+		if !u.waits && !held[u.id] {
 			continue
 		}
 		n := GraphNode{Kind: NodeTasks, Label: u.label(), Lines: u.lines(16), Root: isRoot[u.id] && u.best < 0, Cycle: u.cycle}

@@ -20,6 +20,7 @@ type mem struct {
 	last    string // its invoker's place
 	n       int
 	command string
+	tail    bool // a report before it ended with nobody to kill
 }
 
 // maxMems bounds how many are kept: a machine can kill for hours.
@@ -168,6 +169,13 @@ func (a *Analyzer) memoryFindings() []*finding {
 	for i := range a.mems {
 		m := &a.mems[i]
 		if m.oom != nil && m.kind == dump.KindOOM {
+			if o := m.oom; o.Invoker == "" && o.Victim == nil && len(o.Tasks) == 0 && o.Memory == nil && len(a.mems) > 1 {
+				// The end of a report whose beginning is lost: the next one says more.
+				if k := i + 1; k < len(a.mems) && a.mems[k].oom != nil {
+					a.mems[k].tail = o.NoneKillable
+					continue
+				}
+			}
 			f := a.oomFinding(m)
 			merged := false
 			for _, g := range out {
@@ -272,11 +280,19 @@ func biggestSlab(m *dump.Memory) *dump.Slab {
 	return best
 }
 
+// plural is the verb behind a culprit.
+func plural(c culprit) string {
+	if c.id == "tmpfs" || strings.Contains(c.what, "tasks named") {
+		return "have"
+	}
+	return "has"
+}
+
 // oomFinding is the finding about one kill.
 func (a *Analyzer) oomFinding(m *mem) *finding {
 	o := m.oom
 	u := useOf(m.info)
-	f := &finding{boot: m.boot, weight: m.n}
+	f := &finding{boot: m.boot, weight: 3 + m.n}
 	f.Severity, f.Confidence = Warning, Certain
 	f.Lines = []dump.Span{m.lines}
 	byHand := o.Order < 0 || strings.Contains(o.Workqueue, "moom_callback")
@@ -308,7 +324,7 @@ func (a *Analyzer) oomFinding(m *mem) *finding {
 			f.Title += ": " + victim + " was killed"
 		}
 		f.Title += "; the machine itself had memory."
-		if o.NoneKillable {
+		if o.NoneKillable || m.tail && o.Victim == nil {
 			f.Title = "A control group has hit its memory limit, and nothing in it may be killed."
 			f.Severity = Critical
 		}
@@ -334,9 +350,9 @@ func (a *Analyzer) oomFinding(m *mem) *finding {
 		}
 		switch {
 		case c.id != "":
-			f.Title = fmt.Sprintf("%s; %s has", what, c.what)
+			f.Title = fmt.Sprintf("%s; %s %s", what, c.what, plural(c))
 			if c.percent >= 0 {
-				f.Title += fmt.Sprintf(" %d %% of it", c.percent)
+				f.Title += fmt.Sprintf(" %d %% of the memory", c.percent)
 			} else {
 				f.Title += " the most of it"
 			}

@@ -32,6 +32,8 @@ type task struct {
 	blockerAt dump.Span
 	lines     []dump.Span
 	unsure    bool
+	// proven: the kernel's own list of locks has it wait.
+	proven bool
 }
 
 // maxLines bounds the lines kept of one task.

@@ -14,6 +14,7 @@ type unit struct {
 	tasks   []*task
 	st      *stack // nil where it was not printed
 	blocked bool   // in D
+	waits   bool   // in D, or known to wait by the kernel's own word
 	running bool
 	boot    int
 
@@ -173,7 +174,7 @@ func (a *Analyzer) units(named map[*task]bool) []*unit {
 			}
 			continue
 		}
-		u := &unit{id: len(us), tasks: []*task{t}, st: t.stack, blocked: t.blocked, running: t.running || t.state == "R", boot: t.boot, want: -1, wantAt: -1, best: -1, root: -1}
+		u := &unit{id: len(us), tasks: []*task{t}, st: t.stack, blocked: t.blocked, waits: t.blocked || t.proven, running: t.running || t.state == "R", boot: t.boot, want: -1, wantAt: -1, best: -1, root: -1}
 		if u.st != nil {
 			u.doms, u.layer = u.st.where()
 		}

@@ -42,11 +42,18 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		return 0, false
 	}
 	switch c := b[0]; {
-	case c == ' ' || c == '\t':
+	case c == ' ' || c == '\t' || blank(b) > 0:
 		// The kernel's own indentation has no mark behind it.
-		k := 1
-		for k < len(b) && (b[k] == ' ' || b[k] == '\t') {
-			k++
+		k := 0
+		for {
+			n := blank(b[k:])
+			if at(b, k, '\t') {
+				n = 1
+			}
+			if n == 0 {
+				break
+			}
+			k += n
 		}
 		return l.before(b, k, e, depth)
 	case c == '>':
@@ -95,6 +102,12 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 	}
 	if k, kind := timeAt(b); k > 0 {
 		return l.behindTime(b, k, kind, e, depth)
+	}
+	// grep writes the file's name before what it found.
+	if k := bytes.IndexByte(b[:min(len(b), maxWord)], ':') + 1; k > 1 && k < len(b) && bytes.IndexByte(b[:k], ' ') < 0 {
+		if c := b[k]; c == '[' || c == '<' || c-'0' <= 9 || c-'A' < 26 {
+			return l.before(b, k, e, depth)
+		}
 	}
 	return 0, false
 }

@@ -149,7 +149,7 @@ func (l *Log) readJSON() bool {
 		}
 	}
 	if l.cut {
-		return false // the rest of the line is still to come
+		return l.goOn() // the rest of the line is still to come
 	}
 	if j.state == jsonString {
 		return l.noJSON()
@@ -161,6 +161,12 @@ func (l *Log) readJSON() bool {
 		l.mode = modeLines
 		return l.endEntry(false) || l.framing(l.line)
 	}
+	return l.goOn()
+}
+
+// goOn keeps the line, of which no record came, and reads the next.
+func (l *Log) goOn() bool {
+	l.name = append(l.name[:0], l.line...)
 	return false
 }
 
@@ -454,5 +460,5 @@ func (l *Log) endJSON() bool {
 		}
 	}
 	l.mode = modeLines
-	return l.endEntry(true) || l.framing(l.line)
+	return l.endEntry(true) || l.framing(l.name)
 }

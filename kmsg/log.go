@@ -41,6 +41,8 @@ type Log struct {
 	rest  []byte
 	held  bool // line was looked at and is still to come
 	begun bool // a line was seen
+	// mailed: spaces became no-break spaces on the way.
+	mailed bool
 	// cutNow: what a record is made of ends where its line does not.
 	cutNow bool
 
@@ -74,7 +76,7 @@ type Log struct {
 	text, dict, prefix      []byte
 	joined, fragment        []byte // fragments, and what the next begins with
 	decoded, message, pairs []byte
-	name                    []byte // a field's
+	name                    []byte // a line that reading on may move
 }
 
 // mode is what a line is read as.
@@ -235,7 +237,7 @@ func (l *Log) record(line []byte) {
 func bare(line []byte, c byte) bool {
 	switch c {
 	case '[': // not [00:01:02] or [2026-11-05 …]
-		return len(line) < 6 || line[3] != ':' && line[5] != '-'
+		return len(line) < 6 || line[3] != ':' && line[5] != '-' && line[5] != '/'
 	case '<': // not <4>Nov or <4>1 2026
 		i := bytes.IndexByte(line[:min(len(line), 6)], '>')
 		return i > 0 && at(line, i+1, '[')
@@ -247,6 +249,8 @@ func bare(line []byte, c byte) bool {
 func (l *Log) unwrap(line []byte, e *envelope) (n int) {
 	if c := line[0]; c < ' ' || c == 0x7f {
 		n = len(line) - len(trimNoise(line))
+	} else if !l.begun {
+		n = len(line) - len(bytes.TrimPrefix(line, byteOrderMark))
 	}
 	k, _ := l.peel(line[n:], e, 0)
 	// An envelope around nothing has lost its blank: the next would keep it.
@@ -287,14 +291,18 @@ func (l *Log) kernelLine(whole []byte, n int, e envelope) {
 	if e.escapes {
 		whole = whole[:n+undoOctal(whole[n:])]
 	}
+	mailed := l.mailed
+	if mailed {
+		whole = whole[:n+undoBlanks(whole[n:])]
+	}
 	line := whole[n:]
 	rec := &l.rec
 	*rec = Record{Level: e.level, Facility: e.facility, Kernel: e.kernel, User: e.user || e.facility != 0}
 	if len(line) > 0 && !e.user {
 		switch c := line[0]; {
 		case c == '[' || c == '<':
-			k, mailed := l.marks(line)
-			if mailed {
+			k := l.marks(line)
+			if l.mailed && !mailed {
 				whole = whole[:n+k+undoBlanks(line[k:])]
 				line = whole[n:]
 			}
@@ -346,12 +354,14 @@ func isPart(line []byte) bool {
 	return ok && digits(part) && bytes.IndexByte(name, '#') > 0 && bytes.IndexByte(name, ' ') < 0
 }
 
-var partIs = []byte(" Part")
+var (
+	partIs  = []byte(" Part")
+	noBreak = []byte("\u00a0")
+)
 
 // marks reads what the kernel put before its text, in whichever form it was
-// kept, and returns its length, and whether a mail program made no-break spaces
-// of its spaces: then it did the same to the text.
-func (l *Log) marks(b []byte) (n int, mailed bool) {
+// kept, and returns its length.
+func (l *Log) marks(b []byte) (n int) {
 	rec := &l.rec
 	level, facility := rec.Level, rec.Facility
 	n = rec.prefix(b)
@@ -363,14 +373,16 @@ func (l *Log) marks(b []byte) (n int, mailed bool) {
 				break
 			}
 		}
-		mailed = bytes.IndexByte(b[:n], 0xc2) >= 0
+		// What a mail program did to the spaces of a stamp it did to those of
+		// the text, and of all that follows.
+		l.mailed = l.mailed || bytes.Contains(b[:n], noBreak)
 	}
 	if rec.Level < 0 {
 		rec.Level, rec.Facility = level, facility
 	}
 	rec.User = rec.User || rec.Facility != 0
 	if !rec.HasTime || n == len(b) {
-		return n, mailed
+		return n
 	}
 	switch c := b[n]; {
 	case c == '[':
@@ -384,7 +396,7 @@ func (l *Log) marks(b []byte) (n int, mailed bool) {
 	case c != ' ':
 		n += l.monotonic(b[n:])
 	}
-	return n, mailed
+	return n
 }
 
 // monotonic reads "host kernel: " behind a stamp, as journalctl -o

@@ -150,3 +150,21 @@ func TestBlocked(t *testing.T) {
 		}
 	}
 }
+
+func TestBetween(t *testing.T) {
+	text := "[ 1.0] older\r\n[ 2.0] " + opening + "\r\n[ 3.0] one\r\n[ 3.1] two\r\n[ 4.0] " + closing + "\r\n"
+	if got := string(between([]byte(text), closing)); got != "[ 3.0] one\r\n[ 3.1] two\r\n" {
+		t.Errorf("%q", got)
+	}
+	if got := string(between([]byte(text), "")); !strings.HasSuffix(got, closing+"\r\n") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSequence(t *testing.T) {
+	for record, want := range map[string]uint64{"6,655,5123456,-;text": 655, "nonsense": 0, "": 0} {
+		if got := sequence(record); got != want {
+			t.Errorf("%q: %d", record, got)
+		}
+	}
+}
