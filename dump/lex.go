@@ -55,7 +55,7 @@ const (
 	cOOMPart // what stands in an OOM report alone
 	cAlloc   // "X: page allocation failure: …"
 	cTimers
-	cLocks
+	cLocks // "Showing all locks held in the system:" and "2 locks held by x/1:"
 	cWorkqueues
 	cSched
 	cFtrace
@@ -367,6 +367,10 @@ func (l *line) lexWord(t []byte, i int) bool {
 	case 'd':
 		if bytes.HasPrefix(t, []byte("divide error: ")) || bytes.HasPrefix(t, []byte("double fault: ")) {
 			l.class = cOops
+		}
+	case '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		if isHolder(t) {
+			l.class = cLocks
 		}
 	case 'o':
 		if bytes.HasPrefix(t, []byte("oom-kill:constraint=")) {
