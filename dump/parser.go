@@ -192,7 +192,7 @@ func (p *Parser) record(r *kmsg.Record) {
 		t, rest, more := bytes.Cut(text, lf)
 		if len(bytes.TrimSpace(t)) > 0 {
 			l := &p.line
-			*l = line{text: t, rec: r, first: first, last: last, bare: p.marks.bare(r)}
+			*l = line{text: t, rec: r, first: first, last: last, bare: p.marks.bare(r), before: len(r.Prefix)}
 			l.lex()
 			p.step(l)
 		}

@@ -16,6 +16,15 @@ type envelope struct {
 	sealed   bool // the same bytes say the same again, whatever follows
 }
 
+// add adds what an envelope within says.
+func (e *envelope) add(in envelope) {
+	if e.level < 0 {
+		e.level, e.facility = in.level, in.facility
+	}
+	e.kernel, e.user = e.kernel || in.kernel, e.user || in.user
+	e.escapes, e.sealed = e.escapes || in.escapes, e.sealed || in.sealed
+}
+
 const (
 	// maxPeels is how many envelopes may be in each other. A mail that quotes
 	// the CI's copy of a system log of netconsole has five.
@@ -33,27 +42,31 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		return 0, false
 	}
 	switch c := b[0]; {
-	case c == ' ' || c == '\t':
+	case c == ' ' || c == '\t' || blank(b) > 0:
 		// The kernel's own indentation has no mark behind it.
-		k := 1
-		for k < len(b) && (b[k] == ' ' || b[k] == '\t') {
-			k++
+		k := 0
+		for {
+			n := blank(b[k:])
+			if at(b, k, '\t') {
+				n = 1
+			}
+			if n == 0 {
+				break
+			}
+			k += n
 		}
 		return l.before(b, k, e, depth)
 	case c == '>':
 		// "> " of a mail. /proc/sched_debug marks the running task with ">R".
-		k := 1
-		if at(b, k, ' ') {
-			k++
+		switch {
+		case at(b, 1, ' '):
+			n, certain = l.peel(b[2:], e, depth+1)
+			return 2 + n, certain
+		case len(b) == 1 || b[1] == '>':
+			n, certain = l.peel(b[1:], e, depth+1)
+			return 1 + n, certain
 		}
-		if n, ok := l.before(b, k, e, depth); ok {
-			return n, true
-		}
-		if k == 2 || len(b) == 1 || b[1] == '>' {
-			n, ok := l.peel(b[k:], e, depth+1)
-			return k + n, ok
-		}
-		return 0, false
+		return l.before(b, 1, e, depth)
 	case c == '[':
 		if _, s := stamp(b); s > 0 {
 			return 0, true
@@ -89,6 +102,12 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 	}
 	if k, kind := timeAt(b); k > 0 {
 		return l.behindTime(b, k, kind, e, depth)
+	}
+	// grep writes the file's name before what it found.
+	if k := bytes.IndexByte(b[:min(len(b), maxWord)], ':') + 1; k > 1 && k < len(b) && bytes.IndexByte(b[:k], ' ') < 0 {
+		if c := b[k]; c == '[' || c == '<' || c-'0' <= 9 || c-'A' < 26 {
+			return l.before(b, k, e, depth)
+		}
 	}
 	return 0, false
 }
@@ -281,16 +300,14 @@ func (l *Log) behindTime(b []byte, k int, kind timeKind, e *envelope, depth int)
 	}
 	b = b[k:]
 	if h := len(l.head); h > 0 && l.kind == kind && len(b) >= h && string(b[:h]) == string(l.head) {
-		level, facility := e.level, e.facility
-		*e = l.said
-		if level >= 0 {
-			e.level, e.facility = level, facility
-		}
+		e.add(l.headSaid)
 		return k + h, true
 	}
-	if h := l.names(b, kind, e); h > 0 {
-		if e.sealed {
-			l.head, l.kind = append(l.head[:0], b[:h]...), kind
+	said := envelope{level: LevelUnknown}
+	if h := l.names(b, kind, &said); h > 0 {
+		e.add(said)
+		if said.sealed {
+			l.head, l.headSaid, l.kind = append(l.head[:0], b[:h]...), said, kind
 		}
 		return k + h, true
 	}
@@ -370,7 +387,6 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 			return 0
 		}
 		e.escapes, e.sealed = true, true
-		l.said = *e
 		return next
 	}
 	return 0

@@ -33,6 +33,8 @@ type lines struct {
 	start int
 	// cut: line ends where its line does not.
 	cut bool
+	// afterCR: line ended with a CR, behind which nothing was read yet.
+	afterCR bool
 	// headless: the line does not begin where line does.
 	headless bool
 	// number counts lines as an editor does: it is one more than the newlines
@@ -82,6 +84,13 @@ func (f *finder) move(by int) { f.at, f.seen = f.at-by, max(f.seen-by, 0) }
 // next finds the next line, which may be empty.
 func (s *lines) next() bool {
 	for {
+		if s.afterCR && s.pos < s.end {
+			s.afterCR = false
+			if s.buf[s.pos] == '\n' {
+				s.pos++
+				s.newlines++
+			}
+		}
 		// CR first: where lines end in CR LF, the LF is then one byte away, and
 		// where there are none, the answer is known for the whole buffer.
 		end := s.cr.find(s.buf, '\r', s.pos, s.end)
@@ -92,8 +101,12 @@ func (s *lines) next() bool {
 			return true
 		case end < s.end:
 			skip := 1
-			if s.buf[end] == '\r' && end+1 < s.end && s.buf[end+1] == '\n' {
-				skip = 2
+			if s.buf[end] == '\r' {
+				if end+1 == s.end {
+					s.afterCR = true
+				} else if s.buf[end+1] == '\n' {
+					skip = 2
+				}
 			}
 			s.take(n, skip, false)
 			if s.buf[end+skip-1] == '\n' {

@@ -2,6 +2,7 @@ package kmsg
 
 import (
 	"bytes"
+	"encoding/binary"
 	"io"
 )
 
@@ -11,9 +12,18 @@ import (
 // comes out as well: every line that is not empty is in some record's Lines.
 //
 // What stood before the kernel's text becomes fields and Prefix. Text is what
-// the kernel printed, with its indentation and without escape sequences of
-// terminals. A record with an empty Text and neither a stamp nor a level is a
-// line of the source that held nothing but framing, which its Prefix shows.
+// the kernel printed, with its indentation, and without the escape sequences of
+// terminals. A line of the source that held nothing but framing, such as the
+// bracket at the end of JSON, is a record without marks.
+//
+//	dmesg, with all its options     journalctl -o short…, cat, export, json…
+//	/dev/kmsg, netconsole           system logs of RFC 3164 and 5424, logread
+//	serial lines, with CI's clocks  pstore, vmcore-dmesg
+//	a dump in a JSON string         all of them quoted, indented, or from grep -n
+//
+// Records of several lines keep their newlines where the form has one record
+// for them: /dev/kmsg, #012 in system logs, the journal, dmesg --json. A string
+// of other JSON comes out line by line.
 //
 // Lines that a mail program wrapped are not joined: whoever knows the grammar
 // can. Their second halves are records without Kernel. The parts of a pstore
@@ -31,6 +41,8 @@ type Log struct {
 	rest  []byte
 	held  bool // line was looked at and is still to come
 	begun bool // a line was seen
+	// mailed: spaces became no-break spaces on the way.
+	mailed bool
 	// cutNow: what a record is made of ends where its line does not.
 	cutNow bool
 
@@ -47,9 +59,11 @@ type Log struct {
 	// The envelope of the line before, if it says all by itself, and what it
 	// said; the same for what stands in it behind the time.
 	envelope []byte
-	head     []byte
 	said     envelope
-	kind     timeKind // the form of its time
+	head     []byte
+	headSaid envelope
+	kind     timeKind // the form of the time
+	timeLen  int      // envelope is a time of that length, and head
 	// host is what the lines before named as their machine.
 	host      []byte
 	hostKnown bool
@@ -62,6 +76,7 @@ type Log struct {
 	text, dict, prefix      []byte
 	joined, fragment        []byte // fragments, and what the next begins with
 	decoded, message, pairs []byte
+	name                    []byte // a line that reading on may move
 }
 
 // mode is what a line is read as.
@@ -203,27 +218,69 @@ func (l *Log) atEnd() bool {
 
 // record makes a record of a line.
 func (l *Log) record(line []byte) {
-	n := len(l.envelope)
-	if n > 0 && len(line) >= n && string(line[:n]) == string(l.envelope) {
-		l.kernelLine(line, n, l.said)
-		return
-	}
-	e := envelope{level: LevelUnknown}
-	n = 0
-	if c := line[0]; c == '[' {
-		if _, s := stamp(line); s > 0 {
-			l.kernelLine(line, 0, e)
-			return
-		}
-	} else if c < ' ' || c == 0x7f {
-		n = len(line) - len(trimNoise(line))
-	}
-	k, _ := l.peel(line[n:], &e, 0)
-	// An envelope around nothing has lost its blank: the next would keep it.
-	if n += k; e.sealed && n < len(line) {
-		l.envelope, l.said = append(l.envelope[:0], line[:n]...), e
+	n, e := len(l.envelope), envelope{level: LevelUnknown}
+	switch c := line[0]; {
+	case n > 0 && len(line) >= n && string(line[:n]) == string(l.envelope):
+		e = l.said
+	case l.timeLen > 0 && l.later(line):
+		n, e = l.timeLen+len(l.head), l.said
+	case bare(line, c):
+		n = 0
+	default:
+		n = l.unwrap(line, &e)
 	}
 	l.kernelLine(line, n, e)
+}
+
+// bare reports whether line, which begins with c, can only begin with what the
+// kernel itself has written.
+func bare(line []byte, c byte) bool {
+	switch c {
+	case '[': // not [00:01:02] or [2026-11-05 …]
+		return len(line) < 6 || line[3] != ':' && line[5] != '-' && line[5] != '/'
+	case '<': // not <4>Nov or <4>1 2026
+		i := bytes.IndexByte(line[:min(len(line), 6)], '>')
+		return i > 0 && at(line, i+1, '[')
+	}
+	return c-'0' <= 9 && bytes.IndexByte(line[:min(len(line), 5)], ',') > 0
+}
+
+// unwrap reads the envelopes of a line and returns their length.
+func (l *Log) unwrap(line []byte, e *envelope) (n int) {
+	if c := line[0]; c < ' ' || c == 0x7f {
+		n = len(line) - len(trimNoise(line))
+	} else if !l.begun {
+		n = len(line) - len(bytes.TrimPrefix(line, byteOrderMark))
+	}
+	k, _ := l.peel(line[n:], e, 0)
+	// An envelope around nothing has lost its blank: the next would keep it.
+	if n += k; !e.sealed || n == len(line) {
+		return n
+	}
+	l.envelope, l.said, l.timeLen = append(l.envelope[:0], line[:n]...), *e, 0
+	if k, _ := timeAt(line); k >= 8 && k+len(l.head) == n {
+		l.timeLen = k
+	}
+	return n
+}
+
+// later reports whether line begins like the one before, but for the digits of
+// its time.
+func (l *Log) later(line []byte) bool {
+	n := l.timeLen
+	if len(line) < n+len(l.head) || string(line[n:n+len(l.head)]) != string(l.head) {
+		return false
+	}
+	// Digits share their upper halves. Whatever else does, and has the same
+	// names in the same place behind it, is a time as well.
+	a, b := line[:n], l.envelope[:n]
+	for i := 0; i < n; i += 8 {
+		i = min(i, n-8)
+		if (binary.LittleEndian.Uint64(a[i:])^binary.LittleEndian.Uint64(b[i:]))&0xf0f0f0f0f0f0f0f0 != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // kernelLine makes a record of a line whose first n bytes, an envelope, were
@@ -234,14 +291,18 @@ func (l *Log) kernelLine(whole []byte, n int, e envelope) {
 	if e.escapes {
 		whole = whole[:n+undoOctal(whole[n:])]
 	}
+	mailed := l.mailed
+	if mailed {
+		whole = whole[:n+undoBlanks(whole[n:])]
+	}
 	line := whole[n:]
 	rec := &l.rec
 	*rec = Record{Level: e.level, Facility: e.facility, Kernel: e.kernel, User: e.user || e.facility != 0}
 	if len(line) > 0 && !e.user {
 		switch c := line[0]; {
 		case c == '[' || c == '<':
-			k, mailed := l.marks(line)
-			if mailed {
+			k := l.marks(line)
+			if l.mailed && !mailed {
 				whole = whole[:n+k+undoBlanks(line[k:])]
 				line = whole[n:]
 			}
@@ -289,14 +350,18 @@ func isPart(line []byte) bool {
 	if len(line) > maxWord || line[len(line)-1]-'0' > 9 {
 		return false
 	}
-	name, part, ok := bytes.Cut(line, []byte(" Part"))
+	name, part, ok := bytes.Cut(line, partIs)
 	return ok && digits(part) && bytes.IndexByte(name, '#') > 0 && bytes.IndexByte(name, ' ') < 0
 }
 
+var (
+	partIs  = []byte(" Part")
+	noBreak = []byte("\u00a0")
+)
+
 // marks reads what the kernel put before its text, in whichever form it was
-// kept, and returns its length, and whether a mail program made no-break spaces
-// of its spaces: then it did the same to the text.
-func (l *Log) marks(b []byte) (n int, mailed bool) {
+// kept, and returns its length.
+func (l *Log) marks(b []byte) (n int) {
 	rec := &l.rec
 	level, facility := rec.Level, rec.Facility
 	n = rec.prefix(b)
@@ -308,14 +373,16 @@ func (l *Log) marks(b []byte) (n int, mailed bool) {
 				break
 			}
 		}
-		mailed = bytes.IndexByte(b[:n], 0xc2) >= 0
+		// What a mail program did to the spaces of a stamp it did to those of
+		// the text, and of all that follows.
+		l.mailed = l.mailed || bytes.Contains(b[:n], noBreak)
 	}
 	if rec.Level < 0 {
 		rec.Level, rec.Facility = level, facility
 	}
 	rec.User = rec.User || rec.Facility != 0
 	if !rec.HasTime || n == len(b) {
-		return n, mailed
+		return n
 	}
 	switch c := b[n]; {
 	case c == '[':
@@ -329,7 +396,7 @@ func (l *Log) marks(b []byte) (n int, mailed bool) {
 	case c != ' ':
 		n += l.monotonic(b[n:])
 	}
-	return n, mailed
+	return n
 }
 
 // monotonic reads "host kernel: " behind a stamp, as journalctl -o
@@ -367,12 +434,15 @@ func (l *Log) monotonic(b []byte) int {
 // of the lines of its dictionary behind it, if whole[n:] is one.
 func (l *Log) kmsgLine(whole []byte, n int) bool {
 	line := whole[n:]
-	if !isKmsg(line) {
+	_, k := number(line)
+	switch {
+	case k == 0 || k == len(line):
 		return false
-	}
-	if _, k := number(line); line[k] == '.' {
+	case line[k] == '.' && isKmsg(line):
 		k += bytes.IndexByte(line[k:], ',') + 1 // the kernel's release
 		n, line = n+k, line[k:]
+	case line[k] != ',':
+		return false
 	}
 	rec := &l.rec
 	user := rec.User
@@ -398,15 +468,17 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 		l.last = l.number
 		rec.Torn = l.cut
 	}
+	l.text, l.dict, rec.Prefix = rec.Text, rec.Dict, l.prefix
 	l.own()
 	return true
 }
 
-// own keeps the buffers that Parse filled, for the next record.
+// own tidies a record that does not lie in buf.
 func (l *Log) own() {
 	rec := &l.rec
-	l.text, l.dict = rec.Text, rec.Dict
-	rec.Prefix = l.prefix
+	if bytes.IndexByte(rec.Text, 0x1b) >= 0 {
+		rec.Text = rec.Text[:stripEscapes(rec.Text)]
+	}
 	if len(rec.Text) == 0 {
 		rec.Text = nil
 	}

@@ -71,7 +71,7 @@ func bareTime(b []byte) (n int, kind timeKind) {
 
 // isoTime reads "2026-11-05T12:00:00.123456+01:00" and its like.
 func isoTime(b []byte) (n int, kind timeKind) {
-	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != ' ' || !clock(b[11:]) ||
+	if len(b) < 19 || b[4] != '-' && b[4] != '/' || b[7] != b[4] || b[10] != 'T' && b[10] != ' ' || !clock(b[11:]) ||
 		!digits(b[:4]) || !digits(b[5:7]) || !digits(b[8:10]) {
 		return 0, timeNone
 	}
@@ -99,23 +99,13 @@ func longTime(b []byte) (n int, kind timeKind) {
 	if b[0] <= ' ' || b[0] == '[' || b[0] == '<' {
 		return 0, timeNone
 	}
-	// The clock is behind the second or third space.
-	i := 0
-	for range 3 {
-		j := bytes.IndexByte(b[i:min(len(b), i+16)], ' ')
-		if j < 0 {
-			return 0, timeNone
-		}
-		for i += j + 1; at(b, i, ' '); i++ {
-		}
-		if clock(b[min(i, len(b)):]) {
-			goto found
-		}
+	// The first colon is the clock's, and a number stands before that: a day,
+	// or a date.
+	i := bytes.IndexByte(b[:min(len(b), 48)], ':') - 2
+	if i < len("Nov 5 ") || b[i-1] != ' ' || b[i-2]-'0' > 9 || !clock(b[i:]) {
+		return 0, timeNone
 	}
-	return 0, timeNone
-found:
-	// A number stands before it: a day, or a date.
-	if b[i-2]-'0' > 9 {
+	if k := bytes.Count(b[:i-1], space); k < 1 || k > 4 {
 		return 0, timeNone
 	}
 	n = i + 8

@@ -52,7 +52,7 @@ func drawFlame(o *output, root *flame, alone bool) {
 		}
 		o.str(`<title>`, esc(title), `</title><rect x="`, px(x), `" y="`, px(y), `" width="`, px(w), `" height="`, px(flameRow), `"/>`)
 		if fit := int((w - 6) / (charWidth * 11 / 12)); fit >= 3 {
-			o.str(`<text x="`, px(x+3), `" y="`, px(y+13), `">`, esc(clip(f.name, fit)), `</text>`)
+			o.str(`<text aria-hidden="true" x="`, px(x+3), `" y="`, px(y+13), `">`, esc(clip(f.name, fit)), `</text>`)
 		}
 		o.str("</g>\n")
 		for _, c := range f.children {

@@ -79,7 +79,11 @@ func drawWait(o *output, g wgraph, alone bool) {
 	if g.left > 0 {
 		foot = 22
 	}
-	openSVG(o, "picture wait", label, width+2*margin, height+2*margin+foot, alone)
+	class := "picture wait"
+	if width < 1600 {
+		class += " fit" // a page may shrink it a little
+	}
+	openSVG(o, class, label, width+2*margin, height+2*margin+foot, alone)
 	o.str(`<g transform="translate(`, px(margin), ` `, px(margin), `)">`, "\n")
 	for i, e := range g.edges {
 		drawEdge(o, boxes, links[i], e, g.nodes[e.from].cycle && g.nodes[e.to].cycle, outs[e.from] == 1)

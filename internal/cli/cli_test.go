@@ -252,6 +252,17 @@ func (m marked) Mark(text string) error { m.Say(7, text); return nil }
 
 // TestBulkPrefix: kernels of 6.8 and later say nothing to a lone '_', older
 // ones answer HELP.
+func TestAlwaysEnabled(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": false, "quiet sysrq_always_enabled\n": true, "sysrq_always_enabled=1 quiet": true,
+		"sysrq-always-enabled": true, "no_sysrq_always_enabled": false, "sysrq_always": false,
+	} {
+		if got := alwaysEnabled(line); got != want {
+			t.Errorf("%q: %v, want %v", line, got, want)
+		}
+	}
+}
+
 func TestBulkPrefix(t *testing.T) {
 	local := transport.Properties{Door: sysrq.DoorTrigger, Sequenced: true}
 	for _, tc := range []struct {

@@ -178,9 +178,18 @@ func (inv *inventory) readMask() {
 		return
 	}
 	inv.mask, inv.hasMask = m, true
-	if cmdline, err := os.ReadFile("/proc/cmdline"); err == nil && slices.Contains(strings.Fields(string(cmdline)), "sysrq_always_enabled") {
+	if cmdline, err := os.ReadFile("/proc/cmdline"); err == nil && alwaysEnabled(string(cmdline)) {
 		inv.maskWhy = "booted with sysrq_always_enabled, which permits everything and hides the value that was set"
 	}
+}
+
+// alwaysEnabled reports whether a boot line has sysrq_always_enabled. The kernel
+// compares the beginning of a word only, so that =1 does it as well, and =0, and
+// takes - for _ (init/main.c, obsolete_checksetup).
+func alwaysEnabled(cmdline string) bool {
+	return slices.ContainsFunc(strings.Fields(cmdline), func(w string) bool {
+		return strings.HasPrefix(strings.ReplaceAll(w, "-", "_"), "sysrq_always_enabled")
+	})
 }
 
 // none reports whether the kernel is known to have no SysRq.

@@ -13,6 +13,15 @@ type machine struct {
 	console string   // the tty that the kernel prints on
 	control string   // the tty of the control channel; empty for none
 	serial  []string // devices that connect chardev console and, if there is one, control
+	// extra is a control channel for a machine that has none, by a device whose
+	// driver is a module.
+	extra *extraChannel
+}
+
+type extraChannel struct {
+	tty     string
+	devices []string
+	modules []string
 }
 
 // machines lists every architecture that the lab can boot. The processors are
@@ -52,6 +61,11 @@ var machines = map[string]machine{
 		// This console says every line twice, and cuts some.
 		console: "ttysclp0",
 		serial:  []string{"-device", "sclpconsole,chardev=console"},
+		extra: &extraChannel{
+			tty:     "/dev/hvc0",
+			devices: []string{"-device", "virtio-serial-ccw", "-device", "virtconsole,chardev=control"},
+			modules: []string{"virtio_console"},
+		},
 	},
 	"mips64le": {
 		goarch: "mips64le", debian: "mips64el", flavour: "5kc-malta",

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,8 @@ type Config struct {
 	Busybox bool     // carry a busybox along
 	Shell   bool     // give the console a shell, which takes a busybox
 	Script  []guest.Op
+	// Channel gives a control channel to a machine that has none by itself.
+	Channel bool
 
 	// OwnRoot boots from disk 0, a copy of [SystemdImage] or [OpenRCImage], with
 	// that system's own init. The program and Files are put on it.
@@ -69,6 +72,11 @@ func Start(ctx context.Context, c Config) (_ *Machine, err error) {
 	arch, ok := machines[c.Kernel.Arch]
 	if !ok {
 		return nil, errors.New("start a machine: no kernel: see Find")
+	}
+	if extra := arch.extra; c.Channel && extra != nil {
+		arch.control = extra.tty
+		arch.serial = slices.Concat(arch.serial, extra.devices)
+		c.Modules = slices.Concat(extra.modules, c.Modules)
 	}
 	// Short, since the paths of sockets may not be long.
 	dir, err := os.MkdirTemp("", "sysrq-lab-")

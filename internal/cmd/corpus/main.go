@@ -68,6 +68,9 @@ func run(ctx context.Context, sessions []corpus.Session, dir string, jobs int) b
 			for s := range queue {
 				start := time.Now()
 				made, err := s.Make(ctx, func(string) {})
+				if err != nil && ctx.Err() == nil { // an emulator's slip, or a busy host
+					made, err = s.Make(ctx, func(string) {})
+				}
 				for _, f := range made {
 					if werr := os.WriteFile(filepath.Join(dir, f.Name+".txt"), f.Bytes(), 0o644); werr != nil && err == nil {
 						err = werr

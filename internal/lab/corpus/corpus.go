@@ -50,7 +50,7 @@ func Sessions() []Session {
 	var all []Session
 	for _, k := range Kernels() {
 		for _, st := range states() {
-			if st.everywhere || k.onPC() {
+			if (st.everywhere || k.onPC()) && (st.not == nil || !st.not(k)) {
 				all = append(all, Session{k, st})
 			}
 		}
@@ -62,7 +62,7 @@ func Sessions() []Session {
 func (s Session) String() string { return s.Kernel.String() + "-" + s.state.name }
 
 // patience bounds one session. A healthy one takes a quarter of a minute.
-const patience = 4 * time.Minute
+const patience = 8 * time.Minute
 
 // Make makes the session's files. tell is told what takes time.
 func (s Session) Make(ctx context.Context, tell func(string)) ([]golden.File, error) {
@@ -71,7 +71,7 @@ func (s Session) Make(ctx context.Context, tell func(string)) ([]golden.File, er
 		return nil, err
 	}
 	c := lab.Config{
-		Kernel: kernel, Busybox: true, Progress: tell,
+		Kernel: kernel, Busybox: true, Channel: true, Progress: tell,
 		// Nothing is lost, however long a dump is.
 		Append: []string{"log_buf_len=4M"},
 	}
@@ -152,7 +152,8 @@ type state struct {
 	name, root, note string
 	seen             string // what of the root a dump can show, where that is less
 	everywhere       bool   // not on amd64 only
-	module           bool   // needs labtrouble, which enter loads
+	not              func(Kernel) bool
+	module           bool // needs labtrouble, which enter loads
 	programs         []string
 	config           func(*lab.Config)
 	enter            func(*stage) error
@@ -172,6 +173,8 @@ type shot struct {
 	// before is done before the commands; what the kernel says meanwhile
 	// belongs to the shot.
 	before func(*stage) error
+	// after sees that the state was still there.
+	after func(*stage) error
 	// last ends the machine: nothing can be asked afterwards.
 	last bool
 	not  func(Kernel) bool

@@ -28,9 +28,9 @@ type stage struct {
 	next  uint64 // the first one that nobody has read
 	from  uint64 // the first one of the shot that is taken
 
-	stuck   []int // who was put into state D, and must be there
-	culprit string
-	note    string
+	stuck    []int // who was put into state D, and must be there
+	spinning []int // who was started to use up a processor
+	culprit  string
 }
 
 // records reads what the kernel has said from a number on.
@@ -240,7 +240,7 @@ func (s *stage) shoot(sh shot) (golden.File, error) {
 	f := golden.File{
 		Kernel: s.release, Arch: s.kernel.Arch, State: s.state.name, Commands: sh.keys,
 		Source: sh.source, Blocked: -1, Root: s.state.root, Seen: s.state.seen,
-		Culprit: s.culprit, Note: strings.TrimSpace(s.state.note + " " + s.note),
+		Culprit: s.culprit, Note: s.state.note,
 	}
 	if f.Source == "" {
 		f.Source = golden.Kmsg
@@ -262,6 +262,17 @@ func (s *stage) shoot(sh shot) (golden.File, error) {
 		f.Body, err = s.console(sh)
 		return f, err
 	}
+	f, err := s.settle(f, sh)
+	if err == nil && sh.after != nil {
+		err = sh.after(s)
+	}
+	f.Culprit = s.culprit // who may have come only now
+	return f, err
+}
+
+// settle takes a shot as often as it takes until the blocked tasks were the
+// same before and after.
+func (s *stage) settle(f golden.File, sh shot) (golden.File, error) {
 	for range 8 {
 		before, err := s.blocked()
 		if err != nil {

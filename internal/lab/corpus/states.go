@@ -2,6 +2,7 @@ package corpus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,7 +94,12 @@ func writes(path, text string) func(*stage) error {
 }
 
 // smallDisk adds one with a file system.
-func smallDisk(c *lab.Config) { c.Disks = append(c.Disks, lab.Disk{Ext4: "data", MiB: 64}) }
+func smallDisk(c *lab.Config) {
+	c.Disks = append(c.Disks, lab.Disk{Ext4: "data", MiB: 64})
+	if c.Kernel.Arch != "uml" { // which has a disk driver of its own
+		c.Modules = append(c.Modules, "nvme", "ext4")
+	}
+}
 
 // withModules has the kernel's own modules loaded at boot.
 func withModules(names ...string) func(*lab.Config) {
@@ -109,7 +115,7 @@ var mounted = steps(
 // hungReports is what khungtaskd says of the state, which others have to wait
 // two minutes for.
 var hungReports = shot{
-	name: "hung", until: "blocked for more than",
+	name: "hung", until: "blocked for more than", not: pcOnly,
 	before: steps(
 		writes("/proc/sys/kernel/hung_task_check_interval_secs", "1"),
 		writes("/proc/sys/kernel/hung_task_timeout_secs", "2"),
@@ -141,6 +147,7 @@ func idle() state {
 func frozen() state {
 	return state{
 		name: "frozen", root: "superblock-freeze", everywhere: true, config: smallDisk,
+		not:  func(k Kernel) bool { return k.Arch == "s390x" }, // whose emulator has no NVMe
 		note: "an ext4 is frozen (FIFREEZE), and tasks create, write and remove files on it",
 		enter: steps(bystanders, mounted, does(guest.Op{Freeze: &guest.Freeze{Target: "/data"}}), hangs(
 			"touch /data/new",
@@ -190,10 +197,24 @@ func server(line string) func(*stage) error {
 func fuseServer() state {
 	return state{
 		name: "fuse", root: "fuse-server", programs: []string{"lab-fuse"}, config: withModules("fuse"),
-		note: "the FUSE daemon is stopped (SIGSTOP); cat waits for a page, head sleeps interruptibly in open, touch in a look-up with the directory locked, and two tasks wait for that lock",
+		note: "the FUSE daemon is stopped (SIGSTOP); cat waits for a page, head sleeps interruptibly in open, the first touch (killed in vain) for a look-up with the directory locked, and touch and mkdir wait for that lock",
 		enter: steps(bystanders, server("lab-fuse /fuse"), runs("ls /fuse/file"),
-			hangs("cat /fuse/file"), sleeps("head /fuse/file"), sleeps("touch /fuse/new"),
-			hangs("touch /fuse/new2", "mkdir /fuse/dir")),
+			func(s *stage) error {
+				pid, err := s.sleeper("touch /fuse/never")
+				if err != nil {
+					return err
+				}
+				if err := s.hangAll("cat /fuse/file"); err != nil {
+					return err
+				}
+				// Who is killed while the daemon has the question waits in D.
+				if _, err := s.Do(s.ctx, guest.Op{Signal: &guest.Signal{Sig: 9, PIDs: []int{pid}}}); err != nil {
+					return err
+				}
+				s.stuck = append(s.stuck, pid)
+				return s.await(pid, "D")
+			},
+			sleeps("head /fuse/file"), hangs("touch /fuse/new", "mkdir /fuse/dir")),
 		shots: []shot{{keys: "w"}, {keys: "t"}, hungReports},
 	}
 }
@@ -400,7 +421,7 @@ func oom() state {
 	return state{
 		name: "oom", root: "memory",
 		note: "lab-squeeze wants more memory than the machine has, and there is no swap",
-		enter: steps(bystanders, func(s *stage) error {
+		enter: steps(bystanders, writes("/proc/sys/vm/overcommit_memory", "1"), func(s *stage) error {
 			r, err := s.Do(s.ctx, guest.Op{Squeeze: &guest.Squeeze{MiB: 700, Killable: true, NoWait: true}})
 			if err == nil {
 				s.culprit = fmt.Sprintf("lab-squeeze %d", r.PIDs[0])
@@ -441,29 +462,48 @@ func realtime() state {
 	}
 }
 
-// spins starts who uses up one processor inside the kernel. Processor 0 is left
-// to who answers us.
-func spins(cpu int, file string) func(*stage) error {
+// spins starts who uses up one processor inside the kernel for some seconds.
+// Processor 0 is left to who answers us.
+func spins(cpu, seconds int, file string) func(*stage) error {
 	return func(s *stage) error {
+		if err := s.write("/sys/module/labtrouble/parameters/seconds", fmt.Sprint(seconds)); err != nil {
+			return err
+		}
 		pid, err := s.run("busybox", "taskset", fmt.Sprintf("%x", 1<<cpu), "cat", "/proc/lab/"+file)
 		if err == nil {
 			err = s.await(pid, "R")
 		}
-		if err == nil && s.culprit == "" {
-			s.blame(pid)
-		}
+		s.spinning = append(s.spinning, pid)
+		s.blame(s.spinning[0])
 		return err
 	}
+}
+
+// spinning sees that who was started still spins: on a busy host, a shot can
+// come too late.
+func spinning(s *stage) error {
+	all, err := s.tasks()
+	if err != nil {
+		return err
+	}
+	for _, pid := range s.spinning {
+		if !slices.ContainsFunc(all, func(t guest.Task) bool { return t.PID == pid && t.State == "R" }) {
+			return fmt.Errorf("task %d spins no longer: the shot came too late", pid)
+		}
+	}
+	return nil
 }
 
 func softLockup() state {
 	return state{
 		name: "soft-lockup", root: "soft-lockup", module: true,
 		note:  "cat runs a loop in a module, preemption switched off, on processor 1",
-		enter: steps(bystanders, module("seconds=18"), spins(1, "spin"), waits(time.Second)),
+		enter: steps(bystanders, module(""), spins(1, 15, "spin"), waits(time.Second)),
 		shots: []shot{
-			{keys: "l"},
-			{name: "lockup", whole: true, until: "soft lockup", before: steps(writes("/proc/sys/kernel/watchdog_thresh", "1"), waits(4*time.Second))},
+			{keys: "l", after: spinning},
+			{name: "lockup", until: "soft lockup", before: steps(
+				func(s *stage) error { s.spinning = nil; return nil },
+				writes("/proc/sys/kernel/watchdog_thresh", "1"), spins(1, 8, "spin"))},
 		},
 	}
 }
@@ -472,8 +512,8 @@ func interruptsOff() state {
 	return state{
 		name: "irqs-off", root: "soft-lockup", module: true,
 		note:  "cat runs a loop in a module, interrupts switched off, on processor 1; only l is there to tell",
-		enter: steps(bystanders, module("seconds=12"), spins(1, "spin-irq"), waits(time.Second)),
-		shots: []shot{{keys: "l"}},
+		enter: steps(bystanders, module(""), spins(1, 15, "spin-irq"), waits(time.Second)),
+		shots: []shot{{keys: "l", after: spinning}},
 	}
 }
 
@@ -481,9 +521,9 @@ func spinlock() state {
 	return state{
 		name: "spinlock", root: "spinlock", module: true, config: func(c *lab.Config) { c.CPUs = 3 },
 		note: "the first cat loops on processor 1 with a spinlock, and another spins for it on processor 2",
-		enter: steps(bystanders, module("seconds=14"), spins(1, "spinlock-hold"), waits(300*time.Millisecond),
-			spins(2, "spinlock-take"), waits(time.Second)),
-		shots: []shot{{keys: "l"}},
+		enter: steps(bystanders, module(""), spins(1, 20, "spinlock-hold"), waits(300*time.Millisecond),
+			spins(2, 20, "spinlock-take"), waits(time.Second)),
+		shots: []shot{{keys: "l", after: spinning}},
 	}
 }
 
@@ -491,11 +531,10 @@ func rcuStall() state {
 	return state{
 		name: "rcu-stall", root: "rcu", module: true,
 		note: "cat loops inside an RCU read-side critical section, preemption switched off, on processor 1",
-		enter: steps(bystanders, module("seconds=10"),
+		enter: steps(bystanders, module(""),
 			writes("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3"),
-			writes("/proc/sys/kernel/watchdog_thresh", "30"),
-			spins(1, "spin-rcu")),
-		shots: []shot{{name: "stall", whole: true, until: "stall", before: waits(5 * time.Second)}},
+			writes("/proc/sys/kernel/watchdog_thresh", "30")),
+		shots: []shot{{name: "stall", until: "stall", before: spins(1, 12, "spin-rcu")}},
 	}
 }
 
