@@ -624,34 +624,23 @@ func pluralBehind(own, others int) string {
 	return s
 }
 
-// path is the way to where a stack waits: the few functions that tell, from
-// different parts of the kernel.
+// path is the way to where a stack waits.
 func (s *stack) path() string {
 	if s == nil {
 		return ""
 	}
 	s.about()
-	var out []string
-	last := ""
-	for i := s.site.at; i < len(s.fn) && len(out) < 6; i++ {
+	var fns, mods []string
+	block := false
+	for i := s.site.at; i < len(s.fn); i++ {
 		f, m := s.fn[i], s.module(i)
-		if bottom(f) && len(out) > 1 {
-			break
+		d := domainOf(f, m).name == "block"
+		if !(d && block) { // one of the block layer's is enough
+			fns, mods = append(fns, f), append(mods, m)
 		}
-		if plumbing(f) && len(out) > 0 {
-			continue
-		}
-		d := domainOf(f, m).name
-		if d != "" && d == last && len(out) > 3 || d == "block" && d == last {
-			continue
-		}
-		last = d
-		if m != "" {
-			f += " [" + m + "]"
-		}
-		out = append(out, f)
+		block = d
 	}
-	return strings.Join(out, " < ")
+	return way(fns, mods, plumbing)
 }
 
 // suspect is the culprit in a few words.

@@ -291,6 +291,21 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 			f.Detail += fmt.Sprintf(" (and %d more like it)", s.Count-1)
 		}
 		f.Lines = []dump.Span{{First: s.First, Last: s.First}}
+		if s.ID == "rt-throttling" {
+			// The scheduler says it without a name; l may have it.
+			f.ID = "realtime-task"
+			if slices.ContainsFunc(fs, func(g *finding) bool { return g.ID == f.ID && g.boot == f.boot }) {
+				continue
+			}
+			for j := range a.alarms[dump.KindCPU] {
+				if c := &a.alarms[dump.KindCPU][j]; c.User && c.boot == f.boot && c.who() != "" {
+					f.Suspect = c.who() + ", which ran in userspace"
+					f.Title = fmt.Sprintf("Real-time tasks use up a processor; %s ran on processor %d.", c.who(), c.CPU.CPU)
+					f.Tasks = []TaskRef{{Comm: c.Comm, PID: c.PID}}
+					break
+				}
+			}
+		}
 		fs = append(fs, f)
 	}
 	return fs
