@@ -366,6 +366,31 @@ func (a *Analyzer) workLockups() []*finding {
 		f.Refute = "the processor of that pool was stuck: a lockup or RCU stall names it"
 		out = append(out, f)
 	}
+	for _, l := range a.works {
+		for _, p := range l.hung {
+			// The kernel's own watchdog takes thirty seconds for too long.
+			if p.Hung < 30 || slices.ContainsFunc(out, func(f *finding) bool { return f.boot == l.boot }) {
+				continue
+			}
+			f := &finding{boot: l.boot}
+			f.ID, f.Severity, f.Confidence = "workqueue", Warning, Likely
+			f.Title = fmt.Sprintf("The pool of kernel workers on processor %s has work, and has not got on for %d s.", orWord(p.CPUs, "?"), p.Hung)
+			f.Suspect = "processor " + orWord(p.CPUs, "?")
+			var busy []string
+			for _, w := range l.workers {
+				if len(busy) < 3 {
+					busy = append(busy, fmt.Sprintf("%s (worker %d)", w.fn, w.pid))
+				}
+			}
+			if len(busy) > 0 {
+				f.Detail = "In flight: " + strings.Join(busy, ", ") + "."
+			}
+			f.Lines = []dump.Span{l.lines}
+			f.Next = "sysrq show-backtrace-all-active-cpus: what does that processor do?"
+			f.Refute = "the pool moves in a second t"
+			out = append(out, f)
+		}
+	}
 	return out
 }
 
