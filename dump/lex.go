@@ -450,6 +450,7 @@ func (l *line) lexSysrq(t []byte) {
 }
 
 func (l *line) lexInfo(t []byte) {
+	l.task = rawTask{}
 	switch t = bytes.TrimPrefix(t, prefixes.info); {
 	case bytes.HasPrefix(t, []byte("task")):
 		switch {
@@ -491,6 +492,7 @@ func (l *line) lexRCU(t []byte) {
 }
 
 func (l *line) lexLockup(t []byte) {
+	l.task = rawTask{}
 	switch {
 	case bytes.Contains(t, []byte("soft lockup - CPU#")):
 		l.class = cSoft
@@ -540,11 +542,11 @@ func (l *line) lexRest(t []byte, i int) {
 	switch {
 	case invokes(t):
 		l.class = cOOM
-	case bytes.Contains(t, allocFailure) && bytes.Contains(t, []byte("order:")):
+	case bytes.Contains(t[:min(len(t), 48)], allocFailure) && bytes.Contains(t, []byte("order:")):
 		l.class = cAlloc
 	case isRegs(t):
 		l.class = cRegs
-	case i == 0 && bytes.Contains(t, oldHeader):
+	case i == 0 && !l.rec.Kernel && bytes.Contains(t, oldHeader):
 		l.class = cHeader // glued to what stood on the console
 	case t[len(t)-1] == ']' && bytes.Contains(t, []byte("): Oops [#")):
 		l.class = cOops
