@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sysrq/sysrq/dump"
+	"github.com/sysrq/sysrq/kmsg"
 )
 
 // ordinary is the usual talk of a kernel, on a console with times.
@@ -105,14 +106,15 @@ func BenchmarkParser(b *testing.B) {
 		{"t", pure.Bytes()},
 		{"w-syslog", blocked.Bytes()},
 	} {
-		b.Run(bench.name, func(b *testing.B) { benchmark(b, bench.text) })
+		b.Run(bench.name, func(b *testing.B) { benchmark(b, bench.text, blocks) })
+		b.Run(bench.name+"/log-alone", func(b *testing.B) { benchmark(b, bench.text, records) })
 	}
 	b.Run("sections", func(b *testing.B) {
 		var all []byte
 		for _, text := range sections(b) {
 			all = append(all, text...)
 		}
-		benchmark(b, bytes.Repeat(all, 20))
+		benchmark(b, bytes.Repeat(all, 20), blocks)
 	})
 	if file := os.Getenv("SYSRQ_BENCH"); file != "" { // a log of one's own
 		b.Run("file", func(b *testing.B) {
@@ -120,24 +122,34 @@ func BenchmarkParser(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			benchmark(b, text)
+			benchmark(b, text, blocks)
 		})
 	}
 }
 
-func benchmark(b *testing.B, text []byte) {
+func blocks(text []byte) error {
+	p := dump.NewParser(bytes.NewReader(text))
+	for p.Scan() {
+	}
+	return p.Err()
+}
+
+// records is what a Parser stands on, for comparison in the same run.
+func records(text []byte) error {
+	log := kmsg.NewLog(bytes.NewReader(text))
+	for log.Scan() {
+	}
+	return log.Err()
+}
+
+func benchmark(b *testing.B, text []byte, read func([]byte) error) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	from, rounds := cpuTime(), 0
 	for b.Loop() {
 		rounds++
-		p := dump.NewParser(bytes.NewReader(text))
-		n := 0
-		for p.Scan() {
-			n++
-		}
-		if p.Err() != nil {
-			b.Fatal(p.Err())
+		if err := read(text); err != nil {
+			b.Fatal(err)
 		}
 	}
 	if used := cpuTime() - from; used > 0 {

@@ -55,7 +55,7 @@ const (
 	cOOMPart // what stands in an OOM report alone
 	cAlloc   // "X: page allocation failure: …"
 	cTimers
-	cLocks
+	cLocks // "Showing all locks held in the system:" and "2 locks held by x/1:"
 	cWorkqueues
 	cSched
 	cFtrace
@@ -130,18 +130,11 @@ func (l *line) lex() {
 		if l.lexWord(t, i) {
 			return
 		}
-		if i > 0 && (lower[c] || c == '0' || c >= 'A' && c <= 'Z') {
+		if lower[c] || i > 0 && (c == '0' || c >= 'A' && c <= 'Z') {
 			l.lexFrame(t)
 			return
 		}
-		if lower[c] {
-			if l.lexFrame(t); l.class != cOther {
-				return
-			}
-		}
-		if i == 0 || len(t) < len(l.text) {
-			l.lexRest(t, i)
-		}
+		l.lexRest(t, i, isRegs)
 	}
 }
 
@@ -169,13 +162,13 @@ func (l *line) lexFrame(t []byte) {
 		case oomPart(t):
 			l.class = cOOMPart
 		default:
-			l.lexRest(t, 0)
+			l.lexRest(t, 0, none)
 		}
 	case t[0] == '(' || t[0] == '?':
 	case isRegs(t):
 		l.class = cRegs
 	default:
-		l.lexRest(t, len(l.text)-len(t))
+		l.lexRest(t, len(l.text)-len(t), none)
 	}
 }
 
@@ -375,6 +368,10 @@ func (l *line) lexWord(t []byte, i int) bool {
 		if bytes.HasPrefix(t, []byte("divide error: ")) || bytes.HasPrefix(t, []byte("double fault: ")) {
 			l.class = cOops
 		}
+	case '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		if isHolder(t) {
+			l.class = cLocks
+		}
 	case 'o':
 		if bytes.HasPrefix(t, []byte("oom-kill:constraint=")) {
 			l.class = cOOMPart
@@ -531,22 +528,21 @@ func (l *line) lexWarning(t []byte) {
 }
 
 // lexRest recognises what has to be looked for within a line, the rarest last.
-// i is how far the line was indented.
-func (l *line) lexRest(t []byte, i int) {
+// i is how far the line was indented; regs looks for registers, if nobody has.
+func (l *line) lexRest(t []byte, i int, regs func([]byte) bool) {
 	if i == 0 {
 		if h, ok := oldTask(t); ok {
 			l.task, l.class = h, cTask
 			return
 		}
 	}
+	c := within(t)
 	switch {
-	case invokes(t):
-		l.class = cOOM
-	case bytes.Contains(t[:min(len(t), 48)], allocFailure) && bytes.Contains(t, []byte("order:")):
-		l.class = cAlloc
-	case isRegs(t):
+	case c == cOOM || c == cAlloc:
+		l.class = c
+	case regs(t):
 		l.class = cRegs
-	case i == 0 && !l.rec.Kernel && bytes.Contains(t, oldHeader):
+	case i == 0 && c == cHeader:
 		l.class = cHeader // glued to what stood on the console
 	case t[len(t)-1] == ']' && bytes.Contains(t, []byte("): Oops [#")):
 		l.class = cOops
@@ -555,24 +551,33 @@ func (l *line) lexRest(t []byte, i int) {
 	}
 }
 
-// invokes looks for invoked, by its rarest byte: all else in it is in every line.
-func invokes(t []byte) bool {
-	for {
-		i := bytes.IndexByte(t, '-')
+func none([]byte) bool { return false }
+
+// within finds what can stand behind other words: all of it has a colon, of
+// which a line has few.
+func within(t []byte) class {
+	c := cOther
+	for k := 0; ; k++ {
+		i := bytes.IndexByte(t[k:], ':')
 		if i < 0 {
-			return false
+			return c
 		}
-		if k := i - len(" invoked oom"); k >= 0 && bytes.HasPrefix(t[k:], invoked) {
-			return true
+		k += i
+		switch {
+		case bytes.HasSuffix(t[:k], invoked):
+			return cOOM
+		case bytes.HasPrefix(t[k:], allocFailure) && bytes.Contains(t, []byte("order:")):
+			return cAlloc
+		case bytes.HasSuffix(t[:k], oldHeader) && at(t, k+1, ' '):
+			c = cHeader
 		}
-		t = t[i+1:]
 	}
 }
 
 var (
 	invoked      = []byte(" invoked oom-killer")
 	allocFailure = []byte(": page allocation ")
-	oldHeader    = []byte("SysRq : ")
+	oldHeader    = []byte("SysRq ")
 )
 
 // isRegs recognises a row of registers, of stack words or of code: nothing but
