@@ -40,9 +40,9 @@ type memo struct {
 type trust int
 
 const (
-	sure trust = iota // those of which the kernel was sure
-	own               // all of the task's own stack
-	any_              // all
+	sure  trust = iota // those of which the kernel was sure
+	own                // all of the task's own stack
+	whole              // all
 )
 
 // counts reports whether a frame counts. What an interrupt was doing on the
@@ -83,7 +83,7 @@ func (w *table) trusted(stack []dump.Frame) trust {
 			return sure
 		}
 	}
-	return any_
+	return whole
 }
 
 func (w *table) classify(stack []dump.Frame) (*Wait, int) {
