@@ -91,6 +91,10 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		}
 		return 0, false
 	}
+	// All else has a colon, in a time or behind a name.
+	if bytes.IndexByte(b[:min(len(b), maxWord)], ':') < 0 {
+		return 0, false
+	}
 	if k := decoded(b, e); k > 0 {
 		e.kernel, e.sealed = true, true
 		n, _ = l.peel(b[k:], e, depth+1)
