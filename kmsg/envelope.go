@@ -384,10 +384,10 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 			l.host, l.hostKnown = append(l.host[:0], host...), true
 		case known || pid && hosts > 0 || e.level >= 0 && hosts <= 1:
 			e.user = true
-		default:
-			if kind == timeSyslog && hosts > 0 {
+			if pid && hosts > 0 {
 				l.host, l.hostKnown = append(l.host[:0], host...), true
 			}
+		default:
 			return 0
 		}
 		e.escapes, e.sealed = true, true
