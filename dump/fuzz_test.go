@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/sysrq/sysrq/dump"
 	"github.com/sysrq/sysrq/kmsg"
 )
@@ -332,4 +334,52 @@ func broken(r *rand.Rand, lines, pool [][]byte) []byte {
 		}
 	}
 	return bytes.Join(out, []byte("\n"))
+}
+
+// TestSectionsOnTheWay sends recorded dumps the ways that logs take. What is
+// read must stay the same.
+func TestSectionsOnTheWay(t *testing.T) {
+	files, _ := filepath.Glob("testdata/sections/*.txt")
+	for _, file := range files {
+		in, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := console7(in)
+		want := bodiesOf(t, text)
+		for _, w := range ways {
+			if w.only != nil && !w.only(text) {
+				continue
+			}
+			got := bodiesOf(t, w.do(text))
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%s, %s:\n%.3000s", filepath.Base(file), w.name, d)
+			}
+		}
+	}
+}
+
+// console7 is what a console has of /dev/kmsg's records.
+func console7(in []byte) string {
+	var b strings.Builder
+	log := kmsg.NewLog(bytes.NewReader(in))
+	for log.Scan() {
+		r := log.Record()
+		for line := range bytes.SplitSeq(r.Text, []byte("\n")) {
+			fmt.Fprintf(&b, "[%5d.%06d] %s\n", r.Time/time.Second, r.Time%time.Second/time.Microsecond, line)
+		}
+	}
+	return b.String()
+}
+
+func bodiesOf(t *testing.T, text string) (all []string) {
+	t.Helper()
+	blocks, _ := bodies(t, text)
+	for _, b := range blocks {
+		var w bytes.Buffer
+		outline(&w, b)
+		_, body, _ := strings.Cut(w.String(), "\n")
+		all = append(all, string(b.Kind)+"\n"+body)
+	}
+	return all
 }
