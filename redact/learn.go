@@ -58,23 +58,31 @@ func orNone(pid int, comm string) int {
 	return pid
 }
 
+// rule is a place where a name stands, and what must be in a line for it.
+type rule struct {
+	sign string
+	re   *regexp.Regexp
+}
+
+func (r *rule) may(s string) bool { return strings.Contains(s, r.sign) }
+
 // comms are places where the kernel prints a task's name, beside those that the
 // parser reads. The name is the first group; the second, if there is one, its
 // number.
-var comms = []*regexp.Regexp{
-	regexp.MustCompile(`\bComm: ?(.+?)(?: Not tainted| Tainted:| Kdump:|$)`),
-	regexp.MustCompile(`\btask:? ?(\S.{0,14}?)(?:/|:)(\d+)\b`),
-	regexp.MustCompile(`\btask:(\S.{0,14}?) *(?:state:|$)`),
-	regexp.MustCompile(`\[([^\[\]:/ ][^\[\]:/]{0,14}):(\d+)\]`),
-	regexp.MustCompile(`\(([^() ][^()]{0,14})\)(?:,? total-vm| score| UID:|,? now anon)`),
-	regexp.MustCompile(`[Pp]rocess (?:\d+ )?\(?([^\s():,]{1,15})\)?(?:,| \(pid| invoked)`),
-	regexp.MustCompile(`(?:^|[\]:>] )([^\s:\[]{1,15})\[(\d+)\]: `),
-	regexp.MustCompile(`(?:^|[\]:>] )([^\s:\[(]{1,15})\((\d+)\)`),
-	regexp.MustCompile(`(\S{1,15}) invoked oom-killer`),
-	regexp.MustCompile(`\bcomm[ =:]+"?([^\s",:]{1,15})`),
-	regexp.MustCompile(`\b[Pp](?:id|ID): ?\d+,? comm: ?(\S{1,15})`),
-	regexp.MustCompile(`(?:locks? held by|swapper|process|by task|by) (\S{1,15})/(\d+)\b`),
-	regexp.MustCompile(`(?:^|[\]:>]) *(\S.{0,14}?)-(\d+) +(?:\([ \d-]+\) +)?\[\d{3}\]`),
+var comms = []rule{
+	{"Comm:", regexp.MustCompile(`\bComm: ?(.+?)(?: Not tainted| Tainted:| Kdump:|$)`)},
+	{"task", regexp.MustCompile(`\btask:? ?(\S.{0,14}?)(?:/|:)(\d+)\b`)},
+	{"task:", regexp.MustCompile(`\btask:(\S.{0,14}?) *(?:state:|$)`)},
+	{"[", regexp.MustCompile(`\[([^\[\]:/ ][^\[\]:/]{0,14}):(\d+)\]`)},
+	{"(", regexp.MustCompile(`\(([^() ][^()]{0,14})\)(?:,? total-vm| score| UID:|,? now anon)`)},
+	{"rocess ", regexp.MustCompile(`[Pp]rocess (?:\d+ )?\(?([^\s():,]{1,15})\)?(?:,| \(pid| invoked)`)},
+	{"]: ", regexp.MustCompile(`(?:^|[\]:>] )([^\s:\[]{1,15})\[(\d+)\]: `)},
+	{"(", regexp.MustCompile(`(?:^|[\]:>] )([^\s:\[(]{1,15})\((\d+)\)`)},
+	{"invoked oom-killer", regexp.MustCompile(`(\S{1,15}) invoked oom-killer`)},
+	{"comm", regexp.MustCompile(`\bcomm[ =:]+"?([^\s",:]{1,15})`)},
+	{"omm: ", regexp.MustCompile(`\b[Pp](?:id|ID): ?\d+,? comm: ?(\S{1,15})`)},
+	{"/", regexp.MustCompile(`(?:locks? held by|swapper|process|by task|by) (\S{1,15})/(\d+)\b`)},
+	{"] ", regexp.MustCompile(`(?:^|[\]:>]) *(\S.{0,14}?)-(\d+) +(?:\([ \d-]+\) +)?\[\d{3}\]`)},
 }
 
 // hosts and users are where else their names are told.
@@ -99,8 +107,11 @@ func (r *Redactor) learnText(b []byte) {
 		return
 	}
 	s := string(b)
-	for _, re := range comms {
-		for _, m := range re.FindAllStringSubmatch(s, -1) {
+	for _, rule := range comms {
+		if !rule.may(s) {
+			continue
+		}
+		for _, m := range rule.re.FindAllStringSubmatch(s, -1) {
 			n := strings.TrimSpace(m[1])
 			if number(n) || n == "null" || n == "unknown" {
 				continue
@@ -108,11 +119,23 @@ func (r *Redactor) learnText(b []byte) {
 			r.comm(n, -1, -1)
 		}
 	}
+	if containsAny(s, "ost", "OST", "erver", `\\`, "nodename") {
+		r.learnHosts(s)
+	}
+	if containsAny(s, "ser", "SER", "acct", "login", "logname", "/home/", "@") {
+		r.learnUsers(s)
+	}
+}
+
+func (r *Redactor) learnHosts(s string) {
 	for _, re := range hosts {
 		for _, m := range re.FindAllStringSubmatch(s, -1) {
 			r.host(strings.TrimRight(m[1], "."))
 		}
 	}
+}
+
+func (r *Redactor) learnUsers(s string) {
 	for _, re := range users {
 		for _, m := range re.FindAllStringSubmatch(s, -1) {
 			if m[1] != "root" && !number(m[1]) {

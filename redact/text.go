@@ -44,11 +44,12 @@ func (r *Redactor) Text(s string) string {
 	if len(r.paths) > 0 && strings.Contains(s, "/") {
 		s = r.pathNames(s)
 	}
-	has := func(set string) bool { return strings.ContainsAny(s, set) }
-	if has("-") {
+	// Each rule is asked only where its first sign is there: most lines of a dump
+	// are frames, and have none.
+	if strings.Count(s, "-") >= 4 {
 		s = r.all(uuid, s, "uuid")
 	}
-	if len(s) >= 32 {
+	if longWord(s) {
 		s = id.ReplaceAllStringFunc(s, func(m string) string {
 			if number(m) {
 				return m
@@ -65,10 +66,10 @@ func (r *Redactor) Text(s string) string {
 			return r.name("user", user) + "@" + r.name("host", host)
 		})
 	}
-	if has(":-") {
+	if strings.Count(s, ":") >= 5 || strings.Count(s, "-") >= 5 {
 		s = r.all(mac, s, "mac")
 	}
-	if strings.Contains(s, ":") {
+	if strings.Contains(s, "::") || strings.Count(s, ":") >= 7 {
 		s = v6.ReplaceAllStringFunc(s, func(m string) string {
 			lead := ""
 			a, err := netip.ParseAddr(m)
@@ -85,10 +86,14 @@ func (r *Redactor) Text(s string) string {
 			}
 			return r.name("addr", m) + lead
 		})
+	}
+	if containsAny(s, "erial", "ERIAL", "s/n", "S/N", "SN", "sn", "WW", "ww", "sset", "SSET", "ervice") {
 		s = serial.ReplaceAllStringFunc(s, func(m string) string {
 			g := serial.FindStringSubmatch(m)
 			return g[1] + r.name("serial", g[2])
 		})
+	}
+	if containsAny(s, "Hardware name", "DMI", "Machine model") {
 		s = hardware.ReplaceAllStringFunc(s, func(m string) string {
 			m = board.ReplaceAllStringFunc(m, func(b string) string {
 				if len(b) <= 5 && number(b[1:]) {
@@ -110,26 +115,30 @@ func (r *Redactor) Text(s string) string {
 			})
 		})
 	}
-	if has(".") {
+	if strings.Count(s, ".") >= 3 {
 		s = v4.ReplaceAllStringFunc(s, func(m string) string {
 			if a, err := netip.ParseAddr(m); err != nil || m == "127.0.0.1" || a.IsUnspecified() {
 				return m
 			}
 			return r.name("addr", m)
 		})
+	}
+	if containsAny(s, "iqn.", "nqn.", "eui.", "naa.") {
 		s = r.all(iqn, s, "target")
+	}
+	if dotted(s) {
 		s = r.all(fqdn, s, "host")
 	}
-	if has(`\`) {
+	if strings.Contains(s, `\\`) {
 		s = unc.ReplaceAllStringFunc(s, func(m string) string { return `\\` + r.name("share", m) })
 	}
-	if has("/") {
+	if rooted(s) {
 		s = path.ReplaceAllStringFunc(s, func(m string) string {
 			i := strings.IndexByte(m, '/')
 			return m[:i] + r.path(m[i:])
 		})
 	}
-	if has("=:") {
+	if containsAny(s, "user", "User", "USER", "acct", "logname", "LOGNAME") {
 		s = userIs.ReplaceAllStringFunc(s, func(m string) string {
 			g := userIs.FindStringSubmatch(m)
 			if g[2] == "root" || r.isName(g[2]) {
@@ -137,6 +146,8 @@ func (r *Redactor) Text(s string) string {
 			}
 			return g[1] + r.name("user", g[2])
 		})
+	}
+	if strings.Contains(s, "cpuset=") {
 		s = groupIs.ReplaceAllStringFunc(s, func(m string) string {
 			g := groupIs.FindStringSubmatch(m)
 			return g[1] + r.component(g[2])
@@ -147,6 +158,50 @@ func (r *Redactor) Text(s string) string {
 		s = r.inPlace(s)
 	}
 	return s
+}
+
+func containsAny(s string, words ...string) bool {
+	for _, w := range words {
+		if strings.Contains(s, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// longWord reports whether there are 32 letters and digits in a row.
+func longWord(s string) bool {
+	n := 0
+	for i := range len(s) {
+		if c := s[i]; c >= '0' && c <= '9' || c >= 'a' && c <= 'z' {
+			if n++; n == 32 {
+				return true
+			}
+		} else {
+			n = 0
+		}
+	}
+	return false
+}
+
+// dotted reports whether a point stands before a letter, as in a domain's name.
+func dotted(s string) bool {
+	for i := 0; i+1 < len(s); i++ {
+		if s[i] == '.' && (s[i+1]|0x20) >= 'a' && (s[i+1]|0x20) <= 'z' {
+			return true
+		}
+	}
+	return false
+}
+
+// rooted reports whether a path may begin somewhere.
+func rooted(s string) bool {
+	for i := range len(s) {
+		if s[i] == '/' && (i == 0 || strings.IndexByte(" \t\"'=(,:@|[", s[i-1]) >= 0) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Redactor) all(re *regexp.Regexp, s, kind string) string {
@@ -330,14 +385,18 @@ func place(out []byte, s string, end int, pseudonym string, was int) (_ []byte, 
 // inPlace replaces names that are ordinary words as well, where they stand as
 // names.
 func (r *Redactor) inPlace(s string) string {
-	for _, re := range comms {
-		for _, m := range slices.Backward(re.FindAllStringSubmatchIndex(s, -1)) {
-			s = r.tricked(s, m[2], m[3])
-		}
+	// A frame names no task.
+	if strings.Contains(s, "+0x") && strings.Contains(s, "/0x") && !containsAny(s, "omm", "ask", "PID") {
+		return s
 	}
-	for _, re := range columns {
-		for _, m := range slices.Backward(re.FindAllStringSubmatchIndex(s, -1)) {
-			s = r.tricked(s, m[2], m[3])
+	for _, rules := range [][]rule{comms, columns} {
+		for _, rule := range rules {
+			if !rule.may(s) {
+				continue
+			}
+			for _, m := range slices.Backward(rule.re.FindAllStringSubmatchIndex(s, -1)) {
+				s = r.tricked(s, m[2], m[3])
+			}
 		}
 	}
 	return s
@@ -357,14 +416,14 @@ func (r *Redactor) tricked(s string, from, to int) string {
 
 // columns are places of names that the parser reads, and that comms has not:
 // those in tables.
-var columns = []*regexp.Regexp{
-	regexp.MustCompile(`(?:^|[\]:] |  )(\S+) {2,}[RSDTtXZPIxKWN] `),                    // an old task's head
-	regexp.MustCompile(`(?:^|[\]:>] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`), // sched-debug
-	regexp.MustCompile(`\[ *\d+\] +\d+ +\d+ .* -?\d+ (\S{1,16})$`),                     // the OOM killer's table
-	regexp.MustCompile(`task=([^,\s]+),pid=`),                                          // oom-kill:
-	regexp.MustCompile(`[Kk]ill(?:ed)? process \d+,? (?:\(|UID \d+ \()?([^\s(),]+)`),   // Killed process
-	regexp.MustCompile(`oom_reaper: reaped process \d+ \(([^)]+)\)`),
-	regexp.MustCompile(`owned by task ([^:\s]+):\d+`),
+var columns = []rule{
+	{"  ", regexp.MustCompile(`(?:^|[\]:] |  )(\S+) {2,}[RSDTtXZPIxKWN] `)},                       // an old task's head
+	{".", regexp.MustCompile(`(?:^|[\]:>] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`)},     // sched-debug
+	{"] ", regexp.MustCompile(`\[ *\d+\] +\d+ +\d+ .* -?\d+ (\S{1,16})$`)},                        // the OOM killer's table
+	{"task=", regexp.MustCompile(`task=([^,\s]+),pid=`)},                                          // oom-kill:
+	{"rocess ", regexp.MustCompile(`[Kk]ill(?:ed)? process \d+,? (?:\(|UID \d+ \()?([^\s(),]+)`)}, // Killed process
+	{"reaped process", regexp.MustCompile(`oom_reaper: reaped process \d+ \(([^)]+)\)`)},
+	{"owned by task", regexp.MustCompile(`owned by task ([^:\s]+):\d+`)},
 }
 
 // keptFields are those of a journal's entry that say nothing of the machine but
