@@ -43,6 +43,8 @@ type row struct {
 	// anywhere.
 	within  int
 	modules []modulePattern
+	// callers are what may stand right below the frame of any.
+	callers []pattern
 	// need has a bit for each of the patterns of all.
 	need    uint16
 	samples []sample
@@ -324,6 +326,10 @@ func (w *table) readRow(file string, s stanza) (row, error) {
 			for p := range strings.FieldsSeq(f.value) {
 				m, not := strings.CutPrefix(p, "!")
 				r.modules = append(r.modules, modulePattern{not, pattern(m)})
+			}
+		case "caller":
+			for p := range strings.FieldsSeq(f.value) {
+				r.callers = append(r.callers, pattern(p))
 			}
 		case "sample":
 			r.samples = append(r.samples, sample{f.line, readStack(f.value)})
