@@ -17,13 +17,16 @@ import (
 	"github.com/sysrq/sysrq/diagnose"
 	"github.com/sysrq/sysrq/dump"
 	"github.com/sysrq/sysrq/internal/logfile"
+	"github.com/sysrq/sysrq/redact"
 	"github.com/sysrq/sysrq/render"
+	"github.com/sysrq/sysrq/render/pprof"
 	"github.com/sysrq/sysrq/rescue"
 )
 
 // reportOptions are the flags of sysrq report.
 type reportOptions struct {
 	details bool
+	redact  bool
 	output  string
 	steps   string
 	forms   map[string]*bool
@@ -38,11 +41,16 @@ type reportForm struct {
 }
 
 var reportForms = []reportForm{
+	{"html", "one self-contained page", true, func(w io.Writer, in render.Input) error {
+		return render.HTML(w, in, render.HTMLOptions{})
+	}},
 	{"svg", "a picture of who waits for whom", true, render.WaitSVG},
 	{"flame", "a flame graph of the stacks, as a picture", true, render.FlameSVG},
 	{"dot", "who waits for whom, for graphviz", false, render.DOT},
 	{"mermaid", "who waits for whom, for Mermaid", false, render.Mermaid},
 	{"folded", "folded stacks, for flame graph tools", false, render.Folded},
+	{"pprof", "the stacks for go tool pprof", true, pprof.Write},
+	{"raw", "the log itself, unpacked; with --redact, what may be shared", false, writeRaw},
 	{"sarif", "the findings as SARIF 2.1.0", false, render.SARIF},
 }
 
@@ -70,6 +78,7 @@ could not be read or captured; 2 when the words make no sense.`,
   dmesg | sysrq report -
   sysrq report --details hang.log.xz    # with stacks and the wait graph
   sysrq report --html -o hang.html hang.log
+  sysrq report --redact --raw hang.log >shareable.log
   sysrq report --json hang.log | jq -r '.findings[].title'
   sysrq -t 'qmp:/run/vm.qmp?console=/run/vm.serial' report`,
 		Args: cobra.ArbitraryArgs,
@@ -77,6 +86,7 @@ could not be read or captured; 2 when the words make no sense.`,
 	}
 	f := c.Flags()
 	f.BoolVarP(&o.details, "details", "d", false, "with stacks, folded where alike, and the wait graph")
+	f.BoolVar(&o.redact, "redact", false, "take out names of machines, users and programs, addresses and paths")
 	f.StringVarP(&o.output, "output", "o", "", "write to `FILE` instead of standard output")
 	f.StringVar(&o.steps, "steps", "observe", "with -t: the `STEPS` to capture, none of which may change anything")
 	for _, form := range reportForms {
@@ -157,9 +167,19 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 	out := p.stdout
 	var file *os.File
 	for i, s := range sources {
+		if o.redact {
+			if s, err = redacted(s); err != nil {
+				p.complain(unreadable(sources[i], err))
+				failed = true
+				continue
+			}
+		}
 		in, err := examine(ctx, s)
+		if ctx.Err() != nil {
+			return err
+		}
 		if err != nil {
-			p.complain(fmt.Errorf("%s: %w", s.name, err))
+			p.complain(unreadable(s, err))
 			failed = true
 			if in.Report == nil {
 				continue
@@ -194,11 +214,61 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 	return nil
 }
 
+// unreadable says what could not be read. An error of the system's names the
+// file already.
+func unreadable(s source, err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", s.name, err)
+}
+
+// suffix is what a file of the form is usually called by.
 func (f *reportForm) suffix() string {
-	if f.flag == "html" {
+	switch f.flag {
+	case "html":
 		return "html"
+	case "pprof":
+		return "pb.gz"
 	}
 	return "svg"
+}
+
+// writeRaw writes the log as it was read.
+func writeRaw(w io.Writer, in render.Input) error {
+	b := bufio.NewWriter(w)
+	for line := range in.Lines {
+		b.WriteString(line)
+		if err := b.WriteByte('\n'); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// redacted is a source without what tells whose it is. Everything is made from
+// its text, so that nothing can hold what it does not.
+func redacted(s source) (source, error) {
+	r, err := s.open()
+	if err != nil {
+		return s, err
+	}
+	defer r.Close()
+	red := redact.New()
+	if err := red.Learn(r); err != nil {
+		return s, err
+	}
+	return source{"redacted log", func() (io.ReadCloser, error) {
+		r, err := s.open()
+		if err != nil {
+			return nil, err
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{red.Reader(r), r}, nil
+	}}, nil
 }
 
 // examine reads a log once for its findings. What it returns reads it again
@@ -360,4 +430,3 @@ func writeHeard(w *strings.Builder, e *sysrq.Evidence) {
 		w.WriteByte('\n')
 	}
 }
-
