@@ -356,7 +356,24 @@ func TestSectionsOnTheWay(t *testing.T) {
 				t.Errorf("%s, %s:\n%.3000s", filepath.Base(file), w.name, d)
 			}
 		}
+		if d := cmp.Diff(want, bodiesOf(t, chop(text, 80))); d != "" {
+			t.Errorf("%s, on a terminal:\n%.3000s", filepath.Base(file), d)
+		}
 	}
+}
+
+// chop breaks lines as a terminal does: in the midst of a word.
+func chop(text string, column int) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		for len(line) > column {
+			out.WriteString(line[:column] + "\n")
+			line = line[column:]
+		}
+		out.WriteString(line + "\n")
+	}
+	return out.String()
 }
 
 // console7 is what a console has of /dev/kmsg's records.

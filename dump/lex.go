@@ -73,6 +73,7 @@ type line struct {
 	trim        []byte // without indentation
 	rec         *kmsg.Record
 	first, last int64
+	before      int // columns of the prefix
 	class       class
 	// bare: the line has no mark of the kernel's, in a log whose lines have.
 	bare  bool

@@ -195,7 +195,8 @@ func (p *Parser) record(r *kmsg.Record) {
 		}
 		if len(t) > 0 && (t[0] > ' ' || len(bytes.TrimSpace(t)) > 0) {
 			l := &p.line
-			l.text, l.rec, l.first, l.last, l.bare, l.joined = t, r, first, last, bare, false
+			l.text, l.rec, l.first, l.last, l.bare = t, r, first, last, bare
+			l.before, l.joined = len(r.Prefix), false
 			l.lex()
 			p.step(l)
 		}

@@ -91,6 +91,10 @@ func (b *schedBuilder) take(p *Parser, l *line) bool {
 		b.rows = string(t) == "runnable tasks:"
 		return true
 	}
+	if near && l.bare && b.row {
+		b.g.more(l, nil)
+		return true
+	}
 	if b.rows && len(b.sched.CPUs) > 0 && schedRow(t) {
 		b.flush()
 		b.g.begin(l)
@@ -99,14 +103,8 @@ func (b *schedBuilder) take(p *Parser, l *line) bool {
 		b.row = true
 		return true
 	}
-	if !near || !l.bare {
-		return false
-	}
-	if b.row {
-		b.g.more(l, nil)
-	}
 	n := len(b.sched.CPUs)
-	return b.row || b.rows && n > 0 && len(b.sched.CPUs[n-1].Tasks) == 0 // the heading is long, too
+	return near && l.bare && b.rows && n > 0 && len(b.sched.CPUs[n-1].Tasks) == 0 // the heading is long, too
 }
 
 // schedWord recognises the lines between the lists.
@@ -176,7 +174,7 @@ func (b *schedBuilder) heading(t []byte) bool {
 // schedRow recognises a row: it has a pid and, behind it, the virtual runtime.
 func schedRow(t []byte) bool {
 	from, pid, _ := rowWords(t)
-	return pid >= 0 && from > 0
+	return pid >= 0 && from > 0 && bytes.IndexByte(t[:from], '.') < 0 || pid >= 0 && from > 0 && t[0]-'0' > 9
 }
 
 // rowWords finds the pid, which is the first whole number that a number with a
