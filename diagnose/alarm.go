@@ -133,7 +133,7 @@ func (al *alarm) at() (fn, module, spin string) {
 	fns, mods := al.fns()
 	for i, f := range fns {
 		if spinning(f) || plumbing(f) && !said(fns[i:i+1]) {
-			if spin == "" && (has(f, "_raw_spin", "_raw_read", "_raw_write", "native_queued", "queued_spin", "pv_queued", "__pv_queued", "do_raw_spin", "queued_write", "queued_read", "smp_call_function", "csd_lock", "arch_spin")) {
+			if spin == "" && has(f, "_raw_spin", "_raw_read", "_raw_write", "native_queued", "queued_spin", "pv_queued", "__pv_queued", "do_raw_spin", "queued_write", "queued_read", "smp_call_function", "csd_lock", "arch_spin") {
 				spin = f
 			}
 			continue

@@ -20,8 +20,8 @@ func (a *Analyzer) context(fs []*finding) []*finding {
 // bugThenLocks: a task that died of a bug has kept its locks. Whoever waits for
 // a lock that nobody is seen to hold waits for it.
 func bugThenLocks(fs []*finding) []*finding {
-	for _, b := range fs {
-		if b.ID != "bug" || b.Severity != Critical || len(b.Tasks) == 0 {
+	for _, b := range slices.Clone(fs) {
+		if b.ID != "bug" || b.Severity != Critical || len(b.Tasks) == 0 || !slices.Contains(fs, b) {
 			continue
 		}
 		fs = slices.DeleteFunc(fs, func(f *finding) bool {
@@ -53,7 +53,7 @@ func bugThenLocks(fs []*finding) []*finding {
 // bugThenLockups: after a bug in the kernel processors that spin for a lock are
 // no wonder.
 func bugThenLockups(fs []*finding) []*finding {
-	for _, b := range fs {
+	for _, b := range slices.Clone(fs) {
 		if b.ID != "bug" || b.Severity != Critical {
 			continue
 		}
@@ -89,7 +89,10 @@ func bugThenLockups(fs []*finding) []*finding {
 
 // rcuBehind: tasks that wait for RCU wait for the processor that holds it up.
 func rcuBehind(fs []*finding) []*finding {
-	for _, c := range fs {
+	for _, c := range slices.Clone(fs) {
+		if !slices.Contains(fs, c) {
+			continue
+		}
 		switch c.ID {
 		case "soft-lockup", "rcu", "realtime-task", "spinlock":
 		default:

@@ -185,7 +185,11 @@ func cell(s string) string {
 }
 
 // sound holds what every report promises.
-func sound(t testing.TB, name string, r *Report) {
+func sound(t interface {
+	Helper()
+	Errorf(format string, args ...any)
+}, name string, r *Report,
+) {
 	t.Helper()
 	if len(r.Findings) == 0 {
 		t.Errorf("%s: no finding at all", name)

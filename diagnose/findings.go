@@ -51,6 +51,7 @@ func (a *Analyzer) findings(g *waitGraph) []Finding {
 		f.Lines = spans(f.Lines)
 	}
 	fs = append(fs, a.verdicts(fs)...)
+	fs = once(fs)
 	slices.SortStableFunc(fs, func(x, y *finding) int {
 		return cmp.Or(
 			cmp.Compare(rankSeverity(y.Severity), rankSeverity(x.Severity)),
@@ -65,8 +66,29 @@ func (a *Analyzer) findings(g *waitGraph) []Finding {
 		if f.Lines == nil {
 			f.Lines = []dump.Span{}
 		}
-		f.Title, f.Suspect = tidyTitle(f.Title), tidyTitle(f.Suspect)
 		out = append(out, f.Finding)
+	}
+	return out
+}
+
+// once joins findings that say the same: it happened again.
+func once(fs []*finding) []*finding {
+	type key struct{ id, title, suspect string }
+	at := map[key]*finding{}
+	out := fs[:0]
+	for _, f := range fs {
+		f.Title, f.Suspect = tidyTitle(f.Title), tidyTitle(f.Suspect)
+		k := key{f.ID, f.Title, f.Suspect}
+		if o := at[k]; o != nil {
+			o.Lines = spans(o.Lines, f.Lines)
+			o.weight += f.weight
+			if rankSeverity(f.Severity) > rankSeverity(o.Severity) {
+				o.Severity = f.Severity
+			}
+			continue
+		}
+		at[k] = f
+		out = append(out, f)
 	}
 	return out
 }

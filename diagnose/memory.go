@@ -17,7 +17,6 @@ type mem struct {
 	oom     *dump.OOM // nil for m
 	info    *dump.Memory
 	st      *stack
-	last    string // its invoker's place
 	n       int
 	command string
 	tail    bool // a report before it ended with nobody to kill

@@ -1,9 +1,6 @@
 package diagnose
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/sysrq/sysrq/dump"
 )
 
@@ -123,45 +120,36 @@ func (t *task) kernelThread() bool {
 
 // unitKey tells units apart. Kernel threads bear their device in their names;
 // where a lock is taken twice in one function, the offset tells which.
-func (t *task) unitKey(named bool) string {
-	var b strings.Builder
+type unitKey struct {
+	task        int // of a task that is a unit of its own, from 1
+	like, state string
+	boot        int
+	off         uint32
+	work        string // a worker's work, or a kernel thread's name
+	running     bool
+}
+
+func (t *task) unitKey(named bool) unitKey {
 	if named || t.stack == nil && t.blocked {
-		b.WriteString("task ")
-		b.WriteString(strconv.Itoa(t.n))
-		return b.String()
+		return unitKey{task: t.n + 1}
 	}
+	k := unitKey{like: t.stack.likeness(), state: t.state, boot: t.boot, off: t.off, running: t.running && !t.blocked}
 	if t.blocked {
-		b.WriteByte('D')
-	} else {
-		b.WriteString(t.state)
-		if t.running {
-			b.WriteByte('!')
-		}
-	}
-	b.WriteString(strconv.Itoa(t.boot))
-	b.WriteByte(' ')
-	k := t.stack
-	k.about()
-	b.WriteString(k.likeness())
-	if t.off > 0 {
-		b.WriteString(" +")
-		b.WriteString(strconv.Itoa(int(t.off)))
+		k.state = "D"
 	}
 	if t.workqueue != "" {
-		b.WriteByte('|')
-		b.WriteString(t.workqueue)
+		k.work = t.workqueue
 	} else if t.kernelThread() {
-		b.WriteByte('|')
-		b.WriteString(t.Comm)
+		k.work = t.Comm
 	}
-	return b.String()
+	return k
 }
 
 // units makes the units of a log: all blocked tasks, and others that may hold
 // what they wait for.
 func (a *Analyzer) units(named map[*task]bool) []*unit {
 	var us []*unit
-	at := map[string]int{}
+	at := map[unitKey]int{}
 	anyBlocked := len(named) > 0
 	for _, t := range a.tasks.all {
 		anyBlocked = anyBlocked || t.blocked
