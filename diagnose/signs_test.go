@@ -131,6 +131,34 @@ func TestSignTableErrors(t *testing.T) {
 	}
 }
 
+// The prefilter must lose nothing that the patterns alone would find.
+func FuzzSigns(f *testing.F) {
+	t := signTable()
+	for _, r := range t.rows {
+		for _, sm := range r.samples {
+			f.Add([]byte("[1.2] " + sm.text))
+		}
+	}
+	for _, l := range ordinary {
+		f.Add([]byte(l))
+	}
+	f.Fuzz(func(tt *testing.T, text []byte) {
+		if len(text) > maxLine || bytes.ContainsAny(text, "\n") {
+			return
+		}
+		want := -1
+		for _, p := range t.patterns {
+			if p.re.Match(text) && !t.rows[p.row].refused(text) {
+				want = p.row
+				break
+			}
+		}
+		if got, _ := t.match(text); got != want {
+			tt.Errorf("%q: row %d, want %d", text, got, want)
+		}
+	})
+}
+
 // What the public logs show: go test -v -run SignsOf.
 func TestSignsOfPublicLogs(t *testing.T) {
 	for _, file := range corpus(t) {
@@ -150,7 +178,18 @@ func TestSignsOfPublicLogs(t *testing.T) {
 	}
 }
 
+// Reading is how long it takes to look at each byte once.
 func BenchmarkSigns(b *testing.B) {
+	b.Run("reading", func(b *testing.B) {
+		text := []byte(strings.Join(ordinary, "\n"))
+		b.SetBytes(int64(len(text)))
+		n := 0
+		for b.Loop() {
+			for _, c := range text {
+				n += int(c & 1)
+			}
+		}
+	})
 	for _, bench := range []struct {
 		name  string
 		lines []string
