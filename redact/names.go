@@ -9,6 +9,9 @@ func kernelThread(name string) bool { return threads.MatchString(name) }
 // threads are the names of kernel threads, as far as they don't depend on the
 // machine: a path or an address in one is taken out like any other.
 var threads = regexp.MustCompile(`^(?:` +
+	// The first half of a name with a number counts as well: patterns that look
+	// for "NAME/PID" find it.
+	`kworker|ksoftirqd|migration|cpuhp|idle_inject|watchdog|irq|jbd2|events|aio|loop|napi|rcuop|rcuog|rcuob|stopper|ktimers|` +
 	`swapper(?:/\d+)?|<idle>|<\.\.\.>|kthreadd|kworker/.*|pool_workqueue_.*|ksoftirqd/\d+|migration/\d+|watchdog/\d+|watchdogd|cpuhp/\d+|idle_inject/\d+|` +
 	`rcu.*|ktimers/\d+|ktimersoftd/\d+|posixcputmr/\d+|stopper/\d+|backlog_napi/\d+|irq_work/\d+|irq/\d+-.*|` +
 	`khungtaskd|khugepaged|ksmd|kswapd\d+|kcompactd\d+|kauditd|kdevtmpfs|kintegrityd|kblockd|kthrotld|kmpathd|kmpath_.*|oom_reaper|writeback|` +

@@ -328,19 +328,13 @@ const maxName = 64
 
 // inWord reports whether a character belongs to the word beside it.
 func inWord(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.' || c >= 0x80
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c >= 0x80
 }
 
-// ends reports whether a text that begins with a point or a dash ends the word
-// before it after all: a sentence's end, or a number behind a task's name.
+// ends reports whether a text that begins with a dash ends the word before it
+// after all: what follows is a number, as behind a task's name in a trace.
 func ends(s string) bool {
-	if s[0] != '.' && s[0] != '-' {
-		return false
-	}
-	if len(s) == 1 || !inWord(s[1]) {
-		return true
-	}
-	return s[0] == '-' && digitsThenBlank(s[1:])
+	return s[0] == '-' && (len(s) == 1 || !inWord(s[1]) || digitsThenBlank(s[1:]))
 }
 
 func digitsThenBlank(s string) bool {
@@ -351,8 +345,15 @@ func digitsThenBlank(s string) bool {
 	return i > 0 && (i == len(s) || s[i] == ' ')
 }
 
-// function reports whether what stands before s is a function's name.
-func function(s string) bool { return strings.HasPrefix(s, "+0x") || strings.HasPrefix(s, "()") }
+// function reports whether what stands before s is a function's name, or its
+// beginning: "main.part.0+0x12/0x34".
+func function(s string) bool {
+	i := 0
+	for i < len(s) && (s[i] == '.' || inWord(s[i])) {
+		i++
+	}
+	return strings.HasPrefix(s[i:], "+0x") || strings.HasPrefix(s[i:], "()")
+}
 
 // place appends a pseudonym to out for a name that ends at end of s. Old dumps
 // have columns: blanks beside a name give way, or fill up.

@@ -50,11 +50,13 @@ func drawFlame(o *output, root *flame, alone bool) {
 		if f.blocked > 0 {
 			title += fmt.Sprintf(", %d blocked", f.blocked)
 		}
-		o.str(`<title>`, esc(title), `</title><rect x="`, px(x), `" y="`, px(y), `" width="`, px(w), `" height="`, px(flameRow), `"/>`)
+		o.str(`<title>`, esc(title), `</title><rect x="`, px(x), `" y="`, px(y), `" width="`, px(w), `" height="`, px(flameRow), `"/></g>`)
+		// The name stands beside its box, not in it: to a screen reader the box has
+		// its whole name, and half of it again would be noise.
 		if fit := int((w - 6) / (charWidth * 11 / 12)); fit >= 3 {
-			o.str(`<text x="`, px(x+3), `" y="`, px(y+13), `">`, esc(cut(f.name, fit)), `</text>`)
+			o.str(`<text aria-hidden="true" x="`, px(x+3), `" y="`, px(y+13), `">`, esc(clip(f.name, fit)), `</text>`)
 		}
-		o.str("</g>\n")
+		o.str("\n")
 		for _, c := range f.children {
 			if float64(c.count)*scale >= flameMin {
 				draw(c, at, d+1)
@@ -77,13 +79,4 @@ func warmth(f *flame) int {
 		return 2
 	}
 	return 1
-}
-
-// cut shortens a name to n characters. It has no ellipsis: what is seen must be
-// a part of what a screen reader says.
-func cut(s string, n int) string {
-	if r := []rune(s); len(r) > n {
-		return string(r[:n])
-	}
-	return s
 }

@@ -136,6 +136,7 @@ const (
 	maxBlocks = 400
 	maxRows   = 400
 	maxGroups = 60
+	maxIdle   = 10 // groups of tasks that are not blocked
 )
 
 // hash is how a policy names the one script, or style sheet, that it permits.
@@ -466,9 +467,13 @@ func (p *page) writeFlame() {
 func (p *page) writeGroups() {
 	groups := orderedGroups(p.r.Groups)
 	p.str("<p>Tasks whose stacks are alike, blocked ones first.</p>\n")
+	idle := 0
 	for i, g := range groups {
-		if i == maxGroups {
-			p.str(`<p class="gap">`, esc(fmt.Sprintf("%d more groups: the table of tasks has them all.", len(groups)-maxGroups)), "</p>\n")
+		if g.State != "D" {
+			idle++
+		}
+		if i == maxGroups || idle > maxIdle {
+			p.str(`<p class="gap">`, esc(fmt.Sprintf("%d more groups: the table of tasks has them all.", len(groups)-i)), "</p>\n")
 			break
 		}
 		p.str(`<details class="group"><summary><b>`, esc(plural(g.Count, "task")), "</b>")
