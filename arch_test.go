@@ -45,7 +45,7 @@ var floors = map[string]int{
 	"transport/*":             32, // one way each: they don't know each other
 	"transport/all":           33, // registers them
 	"rescue":                  40,
-	"redact":                  20,
+	"redact":                  30,
 	"render":                  40,
 	"internal/logfile":        45,
 	"render/pprof":            41, // apart, because it links pprof's format

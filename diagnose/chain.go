@@ -63,12 +63,27 @@ func (g *waitGraph) findingID(u *unit, behind []*unit) string {
 				return v.plainID()
 			case t.lock && t.kind != noLock:
 				return t.kind.String()
+			case t.lock:
+				return lockID(t.label)
 			case v.st != nil && flushes(v.st):
 				return "workqueue"
 			}
 		}
 	}
 	return u.plainID()
+}
+
+// lockID is by the name that the list of held locks gives.
+func lockID(label string) string {
+	switch {
+	case strings.Contains(label, "rtnl"):
+		return "rtnl"
+	case strings.Contains(label, "mutex"), strings.Contains(label, "mtx"):
+		return "mutex"
+	case strings.Contains(label, "sem"), strings.Contains(label, "s_umount"), strings.Contains(label, "mmap_lock"):
+		return "rwsem"
+	}
+	return "lock"
 }
 
 // plainID is by the unit's own wait.
@@ -79,6 +94,9 @@ func (u *unit) plainID() string {
 		return "superblock-freeze"
 	case u.st != nil && id == "unknown" && u.st.site.kind != noLock:
 		return u.st.site.kind.String()
+	}
+	if id == "driver" && slices.ContainsFunc(u.st.fn[:min(u.st.site.at, len(u.st.fn))], func(f string) bool { return has(f, "wait_for_completion", "__wait_for_common", "wait_for_common") }) {
+		return "completion"
 	}
 	switch id {
 	case "rwsem-read", "rwsem-write":
@@ -160,7 +178,7 @@ func (g *waitGraph) ends() []*end {
 		dev := ""
 		if c := u.category(); c == "io" || c == "fs" || c == "server" || id == "block-device" {
 			dev = u.dev
-			if u.dev == "" {
+			if u.dev == "" && id == "block-device" {
 				// The chain's others may know the file system's device.
 				dev = oneDev(others)
 			}
@@ -373,7 +391,12 @@ func (g *waitGraph) explainCycle(e *end, f *finding) {
 		}
 		f.Title = fmt.Sprintf("Deadlock: %s wait for each other, for ever", strings.Join(names, " and "))
 	} else {
-		f.Confidence = Possible
+		f.Confidence = Likely
+		for _, k := range e.cycle {
+			if rank(g.units[k].conf) < rank(f.Confidence) {
+				f.Confidence = g.units[k].conf
+			}
+		}
 		f.Title = fmt.Sprintf("A deadlock is likely: %s seem to wait for each other", strings.Join(names, " and "))
 	}
 	if where := g.units[e.cycle[0]].telling(); where != "" {
@@ -476,6 +499,9 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 		f.Suspect = u.first().name()
 	case label != "" && (!u.waits || u.st == nil):
 		f.Title = fmt.Sprintf("%s has %s and %s; %s %s for it.", u.first().name(), label, g.tell(u), count(others, "task"), verb(others))
+		if u.st == nil {
+			f.Title = fmt.Sprintf("%s has %s; %s %s for it. What it does itself is not in this log.", u.first().name(), label, count(others, "task"), verb(others))
+		}
 		f.Suspect = u.first().name()
 		if in := u.telling(); in != "" {
 			f.Suspect += " in " + in
@@ -542,6 +568,14 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	if via := g.via(e, u); via != "" {
 		detail = append(detail, via)
 	}
+	if stopped := g.stopped(u.boot); len(stopped) > 0 && u.category() == "server" {
+		// Whoever serves a file system here, and is stopped, does not answer.
+		s := strings.Join(stopped, ", ")
+		detail = append(detail, "Stopped (state T): "+s+".")
+		if e.id == "fuse-server" {
+			f.Suspect = s + ", which is stopped; " + f.Suspect
+		}
+	}
 	if strings.HasPrefix(disk(e.dev), "dm-") || strings.Contains(e.dev, "(dm-") {
 		detail = append(detail, "It is a device-mapper device: it may be suspended (dmsetup info -c shows 's'), or the disk below does not answer.")
 	}
@@ -568,6 +602,17 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	case e.id == "block-device":
 		f.Next = "dmesg | tail -50; cat /sys/block/" + orWord(disk(e.dev), "*") + "/inflight, twice: does it move?"
 	}
+}
+
+// stopped are the tasks that a signal or a debugger has stopped.
+func (g *waitGraph) stopped(boot int) []string {
+	var out []string
+	for _, t := range g.a.tasks.all {
+		if (t.state == "T" || t.state == "t") && t.boot == boot && len(out) < 3 {
+			out = append(out, t.name())
+		}
+	}
+	return out
 }
 
 // pluralBehind is the consequence, behind one task or several.

@@ -221,7 +221,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		best, score := -1, 0
 		for i := range signs {
 			s := &signs[i]
-			if s.Severity == Info || !fits(s, f) || a.bootOf(s.First) != f.boot || s.First > lastLine(f) {
+			if s.Severity == Info || !fits(s, f) || a.bootOf(s.First) != f.boot {
 				continue
 			}
 			n := 1
@@ -232,7 +232,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 				n += 2
 			}
 			if s.First < firstSpan(f.Lines).First {
-				n++
+				n += 2
 			}
 			if s.Suspect != "" {
 				n++
@@ -246,7 +246,11 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		}
 		s := &signs[best]
 		used[best] = true
-		f.Title = strings.TrimSuffix(f.Title, ".") + "; before that the kernel said: " + s.What
+		when := "the kernel says as well"
+		if s.First < firstSpan(f.Lines).First {
+			when = "before that the kernel said"
+		}
+		f.Title = strings.TrimSuffix(f.Title, ".") + "; " + when + ": " + s.What
 		if s.Suspect != "" {
 			f.Suspect = s.Suspect + "; " + f.Suspect
 		}
@@ -265,7 +269,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 	}
 	for i := range signs {
 		s := &signs[i]
-		if used[i] || a.told(s.ID) {
+		if used[i] || a.told(s.ID) || strings.Contains(s.Text, "nmi_cpu_backtrace") {
 			continue
 		}
 		// What only repeats a sign that is told already.
@@ -287,12 +291,4 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		fs = append(fs, f)
 	}
 	return fs
-}
-
-func lastLine(f *finding) int64 {
-	var n int64
-	for _, l := range f.Lines {
-		n = max(n, l.Last)
-	}
-	return n
 }

@@ -231,7 +231,7 @@ func (a *Analyzer) lockdep(al *alarm) *finding {
 	f.ID, f.Severity, f.Confidence = "lockdep", Warning, Certain
 	var locks []string
 	for _, l := range al.Locks {
-		if !ordinary(l) && len(locks) < 2 {
+		if !common(l) && len(locks) < 2 {
 			locks = append(locks, clean(l))
 		}
 	}

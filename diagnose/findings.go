@@ -65,6 +65,7 @@ func (a *Analyzer) findings(g *waitGraph) []Finding {
 		if f.Lines == nil {
 			f.Lines = []dump.Span{}
 		}
+		f.Title, f.Suspect = tidyTitle(f.Title), tidyTitle(f.Suspect)
 		out = append(out, f.Finding)
 	}
 	return out

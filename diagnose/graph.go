@@ -157,7 +157,7 @@ func (g *waitGraph) wants() {
 			// A driver's readers and writers come by different functions.
 			key = fmt.Sprintf("lock %d %s [%s]", u.boot, kind, m)
 		}
-		if off, _ := st.offset(at); kind == "mutex" && off > 0 {
+		if off, _ := u.offset(at); kind == "mutex" && off > 0 {
 			// Two places in one function take two locks.
 			key += fmt.Sprintf(" +%d", off)
 		}
@@ -263,25 +263,22 @@ func (g *waitGraph) siteHolders(t *thing, u *unit) {
 		return
 	}
 	from := st.site.at
-	for i := from; i <= st.site.past+1 && i < len(st.fn); i++ {
+	for i := from; i <= st.site.past && i < len(st.fn); i++ {
 		f := st.fn[i]
 		if bottom(f) && f != "path_openat" {
 			break
 		}
-		if i > st.site.past && i > from+1 {
-			break // who called it: only where the name said that it takes the lock
-		}
-		off, size := st.offset(i)
+		off, size := u.offset(i)
 		for _, id := range g.at[f] {
 			v := g.units[id]
-			if v.id == u.id || v.boot != u.boot || v.st == st {
+			if v.id == u.id || v.boot != u.boot {
 				continue
 			}
 			j := slices.Index(v.st.fn, f)
 			if j <= 0 || i == from && takes(f) && j == v.st.site.at {
 				continue
 			}
-			vo, vs := v.st.offset(j)
+			vo, vs := v.offset(j)
 			why, conf := "", Possible
 			switch {
 			case j == v.st.site.at && i == from:
@@ -822,6 +819,9 @@ func clean(s string) string {
 		return r
 	}, s)
 }
+
+// tidyTitle makes one line of a title, with single blanks.
+func tidyTitle(s string) string { return strings.Join(strings.Fields(clean(s)), " ") }
 
 // endLabel is what a chain's last unit waits for.
 func (g *waitGraph) endLabel(u *unit) string {

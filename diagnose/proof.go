@@ -101,7 +101,7 @@ func (a *Analyzer) lockProofs(l *lockList) []proof {
 		for i := range h.Held {
 			lock := &h.Held[i]
 			key := lock.Addr
-			if lock.Name == "<RELEASED>" || ordinary(lock.Name) {
+			if lock.Name == "<RELEASED>" || common(lock.Name) {
 				continue
 			}
 			if key == "" {
@@ -191,9 +191,9 @@ func (a *Analyzer) held(t *task) []dump.HeldLock {
 	return out
 }
 
-// ordinary reports locks that everybody has: they are no locks of the kind that
+// common reports locks that everybody has: they are no locks of the kind that
 // one waits for.
-func ordinary(name string) bool {
+func common(name string) bool {
 	return has(name, "rcu_read_lock", "rcu_callback", "(wq_completion)", "(work_completion)", "srcu")
 }
 

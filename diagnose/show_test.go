@@ -5,28 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/sysrq/sysrq/dump"
 )
-
-func analyze(t testing.TB, file string) *Report {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	p := dump.NewParser(f)
-	var a Analyzer
-	p.Log = a.Log
-	for p.Scan() {
-		a.Add(p.Block())
-	}
-	if p.Err() != nil {
-		t.Fatal(p.Err())
-	}
-	return a.Report()
-}
 
 // TestShow prints what is said of the files in SYSRQ_SHOW, for a developer.
 func TestShow(t *testing.T) {

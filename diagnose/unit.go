@@ -33,6 +33,15 @@ type unit struct {
 	cycle bool
 }
 
+// offset is that of the i-th name.
+func (u *unit) offset(i int) (uint32, uint32) {
+	off, size := u.st.offset(i)
+	if i == u.st.site.at && u.first().off > 0 {
+		off = u.first().off
+	}
+	return off, size
+}
+
 // first is the unit's first task.
 func (u *unit) first() *task { return u.tasks[0] }
 
@@ -134,11 +143,9 @@ func (t *task) unitKey(named bool) string {
 	k := t.stack
 	k.about()
 	b.WriteString(k.likeness())
-	if k.site.at < len(k.fn) && k.site.kind != noLock {
-		if off, _ := k.offset(k.site.at); off > 0 {
-			b.WriteString(" +")
-			b.WriteString(strconv.Itoa(int(off)))
-		}
+	if t.off > 0 {
+		b.WriteString(" +")
+		b.WriteString(strconv.Itoa(int(t.off)))
 	}
 	if t.workqueue != "" {
 		b.WriteByte('|')

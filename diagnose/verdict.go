@@ -12,7 +12,7 @@ import (
 // wrong, or that the log does not say enough.
 func (a *Analyzer) verdicts(fs []*finding) []*finding {
 	for _, f := range fs {
-		if f.Severity != Info || f.ID == "bug" || f.ID == "oom-by-hand" {
+		if f.Severity != Info {
 			return nil
 		}
 	}
@@ -93,11 +93,14 @@ func (a *Analyzer) looked() (seen []string, harmless bool, missing []string) {
 	switch cpus := a.alarms[dump.KindCPU]; {
 	case len(cpus) > 0:
 		others := slices.ContainsFunc(cpus, func(c alarm) bool { return !c.hasFn(handler) })
-		busy := 0
+		busy, user := 0, ""
 		for i := range cpus {
 			c := &cpus[i]
 			if !c.Idle && !c.User && !c.hasFn(handler) && !c.hasFn(idling) && c.PID != 0 {
 				busy++
+			}
+			if c.User && user == "" && !c.hasFn(handler) {
+				user = fmt.Sprintf("processor %d ran %s in userspace", c.CPU.CPU, orWord(c.who(), "a program"))
 			}
 		}
 		switch {
@@ -105,8 +108,11 @@ func (a *Analyzer) looked() (seen []string, harmless bool, missing []string) {
 			harmless = harmless && len(seen) > 0
 			seen = append(seen, "of the processors only the one that was asked is there")
 			missing = append(missing, "l from the console, for the other processors")
+		case busy == 0 && user != "":
+			harmless = harmless && len(seen) > 0
+			seen = append(seen, user)
 		case busy == 0:
-			seen = append(seen, "the processors are idle or in userspace")
+			seen = append(seen, "the processors are idle")
 		default:
 			harmless = false
 			seen = append(seen, count(busy, "processor")+" at work in the kernel, once; that can be ordinary")

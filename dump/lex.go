@@ -448,6 +448,7 @@ func (l *line) lexSysrq(t []byte) {
 }
 
 func (l *line) lexInfo(t []byte) {
+	l.task = rawTask{}
 	switch t = bytes.TrimPrefix(t, prefixes.info); {
 	case bytes.HasPrefix(t, []byte("task")):
 		switch {
@@ -489,6 +490,7 @@ func (l *line) lexRCU(t []byte) {
 }
 
 func (l *line) lexLockup(t []byte) {
+	l.task = rawTask{}
 	switch {
 	case bytes.Contains(t, []byte("soft lockup - CPU#")):
 		l.class = cSoft

@@ -52,7 +52,7 @@ func drawFlame(o *output, root *flame, alone bool) {
 		}
 		o.str(`<title>`, esc(title), `</title><rect x="`, px(x), `" y="`, px(y), `" width="`, px(w), `" height="`, px(flameRow), `"/>`)
 		if fit := int((w - 6) / (charWidth * 11 / 12)); fit >= 3 {
-			o.str(`<text aria-hidden="true" x="`, px(x+3), `" y="`, px(y+13), `">`, esc(clip(f.name, fit)), `</text>`)
+			o.str(`<text x="`, px(x+3), `" y="`, px(y+13), `">`, esc(cut(f.name, fit)), `</text>`)
 		}
 		o.str("</g>\n")
 		for _, c := range f.children {
@@ -77,4 +77,13 @@ func warmth(f *flame) int {
 		return 2
 	}
 	return 1
+}
+
+// cut shortens a name to n characters. It has no ellipsis: what is seen must be
+// a part of what a screen reader says.
+func cut(s string, n int) string {
+	if r := []rune(s); len(r) > n {
+		return string(r[:n])
+	}
+	return s
 }

@@ -55,13 +55,12 @@
 				const fit = Math.floor((w - 6) / perChar);
 				if (!b.text && fit >= 3) {
 					b.text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
-					b.text.setAttribute('aria-hidden', 'true');
 					b.text.setAttribute('y', +b.rect.getAttribute('y') + 13);
 					b.g.append(b.text);
 				}
 				if (b.text) {
 					b.text.setAttribute('x', x + 3);
-					b.text.textContent = fit < 3 ? '' : b.label.length <= fit ? b.label : b.label.slice(0, fit - 1) + '…';
+					b.text.textContent = fit < 3 ? '' : b.label.slice(0, fit);
 				}
 			}
 		};
