@@ -337,7 +337,7 @@ func (p *page) num(s string)  { p.str(`<td class="n">`, esc(s), "</td>") }
 func (p *page) code(s string) { p.str(`<td class="c">`, esc(s), "</td>") }
 func (p *page) int(n int64)   { p.num(fmt.Sprint(n)) }
 func (p *page) at(b *dump.Block) {
-	p.str(`<td class="n">`)
+	p.str("<td>")
 	p.lines(spansOf(b), 2)
 	p.str("</td>")
 }
