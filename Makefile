@@ -4,13 +4,15 @@ GO ?= go
 # How long make fuzz gives each target.
 TIME ?= 10s
 
-.PHONY: help build rescue test check fuzz bench deps tools
+.PHONY: help build rescue test corpus check fuzz bench deps tools
 
 help:
 	@echo 'make rescue   wedge a disposable machine and rescue it, with proof'
 	@echo '              BLIND=1: the same with fixed pauses beside it; SEED=n: the same machine again'
 	@echo 'make build    bin/sysrq'
 	@echo 'make test     everything: linters, all tests, and the lab with real kernels (long)'
+	@echo 'make corpus   golden dumps of machines in known states, made anew (long)'
+	@echo '              ONLY=regexp: some of them, such as ONLY=amd64-6.12-frozen; JOBS=n: machines at once'
 	@echo 'make check    the linters only'
 	@echo 'make fuzz     every fuzz target for TIME=$(TIME)'
 	@echo 'make bench    the benchmarks'
@@ -37,6 +39,13 @@ test:
 	@echo 'tests, with the lab'
 	@SYSRQ_LAB=1 $(GO) run ./internal/cmd/gotest -count=1 -p 1 -timeout 60m ./...
 
+# Rewrites diagnose/testdata/corpus. The program is static, since it is what
+# runs in its machines.
+corpus:
+	@scripts/deps corpus
+	@mkdir -p bin && CGO_ENABLED=0 $(GO) build -trimpath -o bin/corpus ./internal/cmd/corpus
+	@bin/corpus -only '$(ONLY)' -jobs $(or $(JOBS),2) diagnose/testdata/corpus
+
 check: tools
 	@echo 'gofumpt'; out=$$(.bin/gofumpt -l .) && test -z "$$out" || { echo "not formatted:"; echo "$$out"; exit 1; }
 	@echo 'go vet'; $(GO) vet ./...
@@ -60,3 +69,4 @@ bench:
 deps:
 	@scripts/deps rescue
 	@scripts/deps test
+	@scripts/deps corpus

@@ -20,6 +20,12 @@ type Analyzer struct {
 	lockdepOff []dump.Span
 	works      []workList
 	headers    []header
+	alarms     map[dump.Kind][]alarm
+	mems       []mem
+	sched      []schedTask
+	boots      []int64 // the line of the first block of each boot, from the first
+	heads      int     // stacks without a head
+	oomStack   []dump.Span
 }
 
 // header is a SysRq command that was asked for.
@@ -36,6 +42,7 @@ type header struct {
 func (a *Analyzer) Add(b *dump.Block) {
 	if a.kinds == nil {
 		a.kinds = map[dump.Kind]int{}
+		a.alarms = map[dump.Kind][]alarm{}
 	}
 	a.kinds[b.Kind]++
 	a.machine.Boots = max(a.machine.Boots, b.Boot)
@@ -43,15 +50,28 @@ func (a *Analyzer) Add(b *dump.Block) {
 	if n := len(a.headers); n > 0 && b.Dump == a.headers[n-1].dump && b.Kind != dump.KindHeader {
 		a.headers[n-1].blocks++
 	}
+	for len(a.boots) < min(b.Boot, 1<<12) {
+		a.boots = append(a.boots, b.First)
+	}
 	switch d := b.Body.(type) {
 	case *dump.Task:
 		if b.Kind != dump.KindStack {
 			a.addTask(b, d)
+		} else {
+			a.addHeadless(b, d)
 		}
+	case *dump.Sched:
+		a.addSched(b, d)
 	case *dump.Locks:
 		a.addLocks(b, d)
 	case *dump.Workqueues:
 		a.addWorks(b, d)
+	case *dump.Memory, *dump.OOM:
+		a.addMemory(b)
+	case *dump.Report:
+		a.addAlarm(b, d)
+	case *dump.CPU:
+		a.addAlarm(b, &dump.Report{CPU: *d})
 	case *dump.Header:
 		if len(a.headers) < 1<<12 {
 			a.headers = append(a.headers, header{d.Key, d.Action, d.Refused, b.Boot, b.Dump, dump.Span{First: b.First, Last: b.Last}, 0})

@@ -42,11 +42,29 @@ func (s *stack) telling() string {
 			return ""
 		}
 	}
+	if n := s.below(i); n >= 0 {
+		i = n
+	}
 	f := s.fn[i]
 	if m := s.module(i); m != "" {
 		f += " [" + m + "]"
 	}
 	return f
+}
+
+// below is the first name at or below i that is no part of the block layer,
+// which is on the way of all I/O: who has asked for it. -1 where that says
+// nothing more.
+func (s *stack) below(i int) int {
+	if domainOf(s.fn[i], s.module(i)).name != "block" {
+		return -1
+	}
+	for ; i < len(s.fn) && !bottom(s.fn[i]); i++ {
+		if d := domainOf(s.fn[i], s.module(i)).name; d != "block" && d != "" && !plumbing(s.fn[i]) {
+			return i
+		}
+	}
+	return -1
 }
 
 func bySpan(a, b dump.Span) int {

@@ -22,7 +22,7 @@ func countTasks(us []*unit) int {
 	n := 0
 	for _, u := range us {
 		for _, t := range u.tasks {
-			if t.blocked {
+			if t.blocked || t.proven {
 				n++
 			}
 		}
@@ -47,9 +47,9 @@ func (u *unit) idle() bool {
 // findingID names the finding for a chain that ends at u.
 func (g *waitGraph) findingID(u *unit, behind []*unit) string {
 	// Who holds a lock and waits for nothing that we know: the lock is the story.
-	dull := !u.blocked || u.wait() == nil || u.wait().Normal
+	dull := u.wait() == nil || u.wait().Normal
 	switch u.waitID() {
-	case "msleep", "wait-event", "driver", "completion", "sleep", "wait", "poll", "kthread-stop":
+	case "msleep", "wait-event", "driver", "completion", "sleep", "poll", "kthread-stop", "unknown":
 		dull = true
 	}
 	if dull && u.best < 0 {
@@ -63,12 +63,27 @@ func (g *waitGraph) findingID(u *unit, behind []*unit) string {
 				return v.plainID()
 			case t.lock && t.kind != noLock:
 				return t.kind.String()
+			case t.lock:
+				return lockID(t.label)
 			case v.st != nil && flushes(v.st):
 				return "workqueue"
 			}
 		}
 	}
 	return u.plainID()
+}
+
+// lockID is by the name that the list of held locks gives.
+func lockID(label string) string {
+	switch {
+	case strings.Contains(label, "rtnl"):
+		return "rtnl"
+	case strings.Contains(label, "mutex"), strings.Contains(label, "mtx"):
+		return "mutex"
+	case strings.Contains(label, "sem"), strings.Contains(label, "s_umount"), strings.Contains(label, "mmap_lock"):
+		return "rwsem"
+	}
+	return "lock"
 }
 
 // plainID is by the unit's own wait.
@@ -79,6 +94,9 @@ func (u *unit) plainID() string {
 		return "superblock-freeze"
 	case u.st != nil && id == "unknown" && u.st.site.kind != noLock:
 		return u.st.site.kind.String()
+	}
+	if id == "driver" && slices.ContainsFunc(u.st.fn[:min(u.st.site.at, len(u.st.fn))], func(f string) bool { return has(f, "wait_for_completion", "__wait_for_common", "wait_for_common") }) {
+		return "completion"
 	}
 	switch id {
 	case "rwsem-read", "rwsem-write":
@@ -115,7 +133,7 @@ func (g *waitGraph) ends() []*end {
 	}
 	chains := map[int][]*unit{} // by root
 	for _, u := range g.units {
-		if !u.blocked || u.idle() && u.best < 0 {
+		if !u.waits || u.idle() && u.best < 0 {
 			continue
 		}
 		chains[u.root] = append(chains[u.root], u)
@@ -157,8 +175,15 @@ func (g *waitGraph) ends() []*end {
 			}
 		}
 		id := g.findingID(u, others)
-		dev := u.dev
-		key := fmt.Sprintf("%d %s|%s", u.boot, id, dev)
+		dev := ""
+		if c := u.category(); c == "io" || c == "fs" || c == "server" || id == "block-device" {
+			dev = u.dev
+			if u.dev == "" && id == "block-device" {
+				// The chain's others may know the file system's device.
+				dev = oneDev(others)
+			}
+		}
+		key := fmt.Sprintf("%d %s|%s", u.boot, id, disk(dev))
 		switch {
 		case u.category() == "io" || u.category() == "server" || frozen(u.waitID()):
 		case u.want >= 0:
@@ -176,24 +201,56 @@ func (g *waitGraph) ends() []*end {
 	return g.oneDevice(order)
 }
 
+// oneDev is the only device that units name, or "".
+func oneDev(us []*unit) string {
+	d := ""
+	for _, u := range us {
+		if u.dev == "" || u.dev == d {
+			continue
+		}
+		if d != "" {
+			return ""
+		}
+		d = u.dev
+	}
+	return d
+}
+
+// disk is a partition's disk: sda2 is on sda, nvme0n1p3 on nvme0n1.
+func disk(dev string) string {
+	trim := strings.TrimRight(dev, "0123456789")
+	switch {
+	case has(dev, "sd", "vd", "hd", "xvd") && trim != dev:
+		return trim
+	case has(dev, "nvme", "mmcblk") && strings.HasSuffix(trim, "p"):
+		return strings.TrimSuffix(trim, "p")
+	}
+	return dev
+}
+
 // oneDevice joins what waits for an unnamed device with what waits for the only
 // one that has a name.
 func (g *waitGraph) oneDevice(es []*end) []*end {
-	var named *end
-	n := 0
-	for _, e := range es {
-		if e.id == "block-device" && e.dev != "" {
-			named, n = e, n+1
-		}
+	type key struct {
+		boot int
+		id   string
 	}
-	if n != 1 {
-		return es
+	named := map[key]*end{}
+	many := map[key]bool{}
+	for _, e := range es {
+		if e.dev == "" || len(e.cycle) > 0 {
+			continue
+		}
+		k := key{e.units[0].boot, e.id}
+		many[k] = many[k] || named[k] != nil
+		named[k] = e
 	}
 	kept := es[:0]
 	for _, e := range es {
-		if e != named && e.id == "block-device" && e.dev == "" && e.units[0].boot == named.units[0].boot {
-			named.units = append(named.units, e.units...)
-			named.behind = append(named.behind, e.behind...)
+		k := key{e.units[0].boot, e.id}
+		if n := named[k]; n != nil && !many[k] && n != e && e.dev == "" && len(e.cycle) == 0 {
+			n.units = append(n.units, e.units...)
+			n.behind = append(n.behind, e.behind...)
 			continue
 		}
 		kept = append(kept, e)
@@ -228,7 +285,32 @@ func (g *waitGraph) main(e *end) *unit {
 func (a *Analyzer) chainFindings(g *waitGraph) []*finding {
 	var fs []*finding
 	for _, e := range g.ends() {
-		fs = append(fs, g.explain(e))
+		f := g.explain(e)
+		again := false
+		for _, o := range fs {
+			// The same hang in another boot is one story.
+			if o.boot != f.boot && o.ID == f.ID && disk(o.dev) == disk(f.dev) && (o.dev != "" || o.site == f.site) {
+				o.Lines = append(o.Lines, f.Lines...)
+				o.weight = max(o.weight, f.weight)
+				if rankSeverity(f.Severity) > rankSeverity(o.Severity) {
+					o.Severity = f.Severity
+				}
+				if rank(f.Confidence) > rank(o.Confidence) {
+					o.Confidence = f.Confidence
+				}
+				o.boots++
+				again = true
+				break
+			}
+		}
+		if !again {
+			fs = append(fs, f)
+		}
+	}
+	for _, f := range fs {
+		if f.boots > 0 {
+			f.Detail = strings.TrimSpace(f.Detail + fmt.Sprintf(" It came in %d boots.", f.boots+1))
+		}
 	}
 	return fs
 }
@@ -309,7 +391,12 @@ func (g *waitGraph) explainCycle(e *end, f *finding) {
 		}
 		f.Title = fmt.Sprintf("Deadlock: %s wait for each other, for ever", strings.Join(names, " and "))
 	} else {
-		f.Confidence = Possible
+		f.Confidence = Likely
+		for _, k := range e.cycle {
+			if rank(g.units[k].conf) < rank(f.Confidence) {
+				f.Confidence = g.units[k].conf
+			}
+		}
 		f.Title = fmt.Sprintf("A deadlock is likely: %s seem to wait for each other", strings.Join(names, " and "))
 	}
 	if where := g.units[e.cycle[0]].telling(); where != "" {
@@ -347,12 +434,52 @@ func (g *waitGraph) tell(u *unit) string {
 	return s
 }
 
+// stories are the first half of a title, where a wait's own words say less than
+// they could. "%s" is who waits, with its verb.
+var stories = map[string]string{
+	"block-device":      "%s for I/O%s that does not finish",
+	"superblock-freeze": "%s for a frozen file system to be thawed",
+	"fuse-server":       "%s for a FUSE daemon that does not answer",
+	"nfs-server":        "%s for an NFS server that does not answer",
+	"vfork":             "%s for a vfork child that neither execs nor exits",
+}
+
+// waiters is "jbd2/sda-8 (pid 7) waits" or "3 tasks (dd, sync, …) wait".
+func waiters(us []*unit, u *unit) string {
+	n := countTasks(us)
+	if n <= 1 {
+		return u.first().name() + " waits"
+	}
+	var names []string
+	for _, v := range append([]*unit{u}, us...) {
+		for _, t := range v.tasks {
+			c := clean(t.Comm)
+			if !slices.Contains(names, c) {
+				names = append(names, c)
+			}
+		}
+	}
+	list := strings.Join(names[:min(3, len(names))], ", ")
+	if len(names) > 3 {
+		list += ", …"
+	}
+	return fmt.Sprintf("%d tasks (%s) wait", n, list)
+}
+
 func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	own, others := countTasks(e.units), countTasks(e.behind)
 	w := u.wait()
 	lock := u.want >= 0 && g.things[u.want].lock
-	holder := "" // the end holds what others wait for
-	var label string
+	f.dev = e.dev
+	f.site = u.telling()
+	f.storage = u.storage() || e.id == "block-device"
+	f.doms = u.doms
+	for _, v := range e.behind {
+		f.storage = f.storage || v.storage() && u.layer == layerNone
+		f.doms = append(f.doms, v.doms...)
+	}
+	f.unheld = lock && u.best < 0
+	holder, label := "", "" // the end holds what others wait for
 	for _, v := range e.behind {
 		if v.best == u.id && v.want >= 0 {
 			holder, label = v.why, g.things[v.want].label
@@ -362,40 +489,100 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 			break
 		}
 	}
-	what := g.endLabel(u)
+	dev := ""
+	if e.dev != "" {
+		dev = " on " + e.dev
+	}
 	switch {
-	case !u.blocked || u.st == nil:
-		// It holds a lock, and runs, sleeps, or is not there.
+	case u.st == nil && label == "":
+		f.Title = waiters(e.units, u) + ", and the stack is not in this log."
+		f.Suspect = u.first().name()
+	case label != "" && (!u.waits || u.st == nil):
 		f.Title = fmt.Sprintf("%s has %s and %s; %s %s for it.", u.first().name(), label, g.tell(u), count(others, "task"), verb(others))
+		if u.st == nil {
+			f.Title = fmt.Sprintf("%s has %s; %s %s for it. What it does itself is not in this log.", u.first().name(), label, count(others, "task"), verb(others))
+		}
 		f.Suspect = u.first().name()
 		if in := u.telling(); in != "" {
 			f.Suspect += " in " + in
 		}
-	case own > 1 && len(e.units) == 1 && !lock, own > 1 && others == 0:
-		f.Title = fmt.Sprintf("%d tasks wait for %s%s.", own, what, strings.Replace(behind(others), "behind it", "behind them", 1))
+	case stories[e.id] != "":
+		story := stories[e.id]
+		who := waiters(e.units, u)
+		if strings.Count(story, "%s") == 2 {
+			f.Title = fmt.Sprintf(story, who, dev)
+		} else {
+			f.Title = fmt.Sprintf(story, who)
+			if e.dev != "" {
+				f.Title += " (" + e.dev + ")"
+			}
+		}
+		if e.id == "block-device" && w != nil {
+			f.Title += ": " + w.What
+		}
+		f.Title += pluralBehind(own, others) + "."
 		f.Suspect = g.suspect(e, u)
-		if e.dev != "" && !strings.Contains(f.Title, e.dev) {
-			f.Title = strings.TrimSuffix(f.Title, ".") + " (" + e.dev + ")."
-		}
 	default:
-		f.Title = fmt.Sprintf("%s %s%s.", u.label(), g.tell(u), behind(own-countTasks([]*unit{u})+others))
+		f.Title = waiters(e.units, u) + " for " + g.endLabel(u)
 		if e.dev != "" && !strings.Contains(f.Title, e.dev) {
-			f.Title = fmt.Sprintf("%s %s (%s)%s.", u.label(), g.tell(u), e.dev, behind(own-countTasks([]*unit{u})+others))
+			f.Title += " (" + e.dev + ")"
 		}
+		if in := u.telling(); in != "" && !strings.Contains(f.Title, strings.Fields(in)[0]) {
+			f.Title += ", in " + in
+		}
+		f.Title += pluralBehind(own, others) + "."
 		f.Suspect = g.suspect(e, u)
 	}
-	if lock && u.best < 0 && holder == "" {
-		f.Detail = "Who holds it does not show in this log."
+	var detail []string
+	if f.unheld && holder == "" {
+		detail = append(detail, "Who holds it does not show in this log.")
 	}
 	if holder != "" {
-		f.Detail = fmt.Sprintf("%s likely has %s: %s.", u.first().name(), label, holder)
+		detail = append(detail, fmt.Sprintf("%s likely has %s: %s.", u.first().name(), label, holder))
+	}
+	if p := u.st.path(); p != "" {
+		detail = append(detail, fmt.Sprintf("%s is in %s.", u.first().name(), p))
+	}
+	if u.st == nil || !u.blocked {
+		if h := g.a.held(u.first()); len(h) > 0 {
+			var names []string
+			for _, l := range h[:min(4, len(h))] {
+				n := clean(l.Name)
+				if l.At.Func != "" {
+					n += " (" + plain(l.At.Func) + ")"
+				}
+				names = append(names, n)
+			}
+			detail = append(detail, "It holds or waits for these locks: "+strings.Join(names, ", ")+".")
+			if u.st == nil {
+				f.Suspect += ", with " + names[len(names)-1]
+			}
+		}
+	}
+	if k := u.first().workqueue; k != "" {
+		detail = append(detail, "Its work: "+clean(k)+".")
+		if u.st == nil || e.id == "workqueue" {
+			f.Suspect += "; work " + clean(k)
+		}
 	}
 	if via := g.via(e, u); via != "" {
-		f.Detail = strings.TrimSpace(f.Detail + " " + via)
+		detail = append(detail, via)
+	}
+	if stopped := g.stopped(u.boot); len(stopped) > 0 && u.category() == "server" {
+		// Whoever serves a file system here, and is stopped, does not answer.
+		s := strings.Join(stopped, ", ")
+		detail = append(detail, "Stopped (state T): "+s+".")
+		if e.id == "fuse-server" {
+			f.Suspect = s + ", which is stopped; " + f.Suspect
+		}
+	}
+	if strings.HasPrefix(disk(e.dev), "dm-") || strings.Contains(e.dev, "(dm-") {
+		detail = append(detail, "It is a device-mapper device: it may be suspended (dmsetup info -c shows 's'), or the disk below does not answer.")
 	}
 	if s := u.seconds(); s > 0 {
-		f.Detail = strings.TrimSpace(f.Detail + fmt.Sprintf(" The kernel says that it has been blocked for more than %d seconds.", s))
+		detail = append(detail, fmt.Sprintf("The kernel says that it has been blocked for more than %d seconds.", s))
 	}
+	f.Detail = strings.Join(detail, " ")
 	f.Next, f.Refute = "sysrq observe", "the same tasks are gone or elsewhere in a second dump"
 	if w != nil && u.blocked {
 		if w.Next != "" {
@@ -404,12 +591,67 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 		if w.Refute != "" {
 			f.Refute = w.Refute
 		}
-	} else if u.blocked || label != "" {
+	} else if u.waits || label != "" {
 		f.Next = "sysrq observe (w twice, t and d): which task is inside, and does it move?"
 	}
-	if e.id == "superblock-freeze" {
+	switch {
+	case e.id == "superblock-freeze":
 		f.Next = "sysrq thaw-filesystems (SysRq j), or fsfreeze -u MOUNTPOINT; then find what froze it: LVM snapshot, backup or VM agent, dmsetup suspend"
+	case e.id == "block-device" && (strings.HasPrefix(e.dev, "dm-") || strings.Contains(e.dev, "(dm-")):
+		f.Next = "dmsetup info -c; dmsetup table; if it is suspended: dmsetup resume NAME"
+	case e.id == "block-device":
+		f.Next = "dmesg | tail -50; cat /sys/block/" + orWord(disk(e.dev), "*") + "/inflight, twice: does it move?"
 	}
+}
+
+// stopped are the tasks that a signal or a debugger has stopped.
+func (g *waitGraph) stopped(boot int) []string {
+	var out []string
+	for _, t := range g.a.tasks.all {
+		if (t.state == "T" || t.state == "t") && t.boot == boot && len(out) < 3 {
+			out = append(out, t.name())
+		}
+	}
+	return out
+}
+
+// pluralBehind is the consequence, behind one task or several.
+func pluralBehind(own, others int) string {
+	s := behind(others)
+	if own > 1 {
+		s = strings.Replace(s, "behind it", "behind them", 1)
+	}
+	return s
+}
+
+// path is the way to where a stack waits: the few functions that tell, from
+// different parts of the kernel.
+func (s *stack) path() string {
+	if s == nil {
+		return ""
+	}
+	s.about()
+	var out []string
+	last := ""
+	for i := s.site.at; i < len(s.fn) && len(out) < 6; i++ {
+		f, m := s.fn[i], s.module(i)
+		if bottom(f) && len(out) > 1 {
+			break
+		}
+		if plumbing(f) && len(out) > 0 {
+			continue
+		}
+		d := domainOf(f, m).name
+		if d != "" && d == last && len(out) > 3 || d == "block" && d == last {
+			continue
+		}
+		last = d
+		if m != "" {
+			f += " [" + m + "]"
+		}
+		out = append(out, f)
+	}
+	return strings.Join(out, " < ")
 }
 
 // suspect is the culprit in a few words.
@@ -419,12 +661,17 @@ func (g *waitGraph) suspect(e *end, u *unit) string {
 	switch {
 	case e.id == "superblock-freeze":
 		s = "whoever froze the file system"
-	case w != nil && (w.Category == "server" || w.Category == "device" || w.Category == "process" || w.Category == "rcu") && w.Holder != "":
-		s = w.Holder
-	case w != nil && w.Category == "io":
+	case e.id == "workqueue" && u.st.work() != "":
+		s = "the work " + u.st.work()
+	case e.id == "block-device" || w != nil && w.Category == "io":
 		s = "the block device below"
 		if e.dev != "" {
 			s = e.dev
+		}
+		if u.layer >= layerVolume || g.bfq(u.boot) {
+			if g.bfq(u.boot) {
+				s += ", or the I/O scheduler (BFQ)"
+			}
 		}
 	case u.want >= 0 && g.things[u.want].lock:
 		s = "whoever has " + g.things[u.want].label
@@ -442,6 +689,21 @@ func (g *waitGraph) suspect(e *end, u *unit) string {
 		return at
 	}
 	return s + "; seen at " + at
+}
+
+// bfq reports whether the BFQ scheduler stands in a stack of that boot.
+func (g *waitGraph) bfq(boot int) bool {
+	for _, u := range g.units {
+		if u.boot != boot || u.st == nil || !u.blocked {
+			continue
+		}
+		for _, f := range u.st.frames {
+			if has(f.Func, "bfq_") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // via tells the chain in between.

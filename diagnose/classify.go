@@ -40,9 +40,9 @@ type memo struct {
 type trust int
 
 const (
-	sure trust = iota // those of which the kernel was sure
-	own               // all of the task's own stack
-	any_              // all
+	sure  trust = iota // those of which the kernel was sure
+	own                // all of the task's own stack
+	whole              // all
 )
 
 // counts reports whether a frame counts. What an interrupt was doing on the
@@ -83,7 +83,7 @@ func (w *table) trusted(stack []dump.Frame) trust {
 			return sure
 		}
 	}
-	return any_
+	return whole
 }
 
 func (w *table) classify(stack []dump.Frame) (*Wait, int) {
@@ -92,9 +92,10 @@ func (w *table) classify(stack []dump.Frame) (*Wait, int) {
 	}
 	tr := w.trusted(stack)
 	v := w.lookup(stack, tr)
-	if v.row < 0 && tr == sure {
-		tr = own
-		v = w.lookup(stack, tr)
+	if tr == sure && (v.row < 0 || w.doubtful(stack, &w.rows[v.row])) {
+		if o := w.lookup(stack, own); o.row >= 0 {
+			tr, v = own, o
+		}
 	}
 	if v.row < 0 {
 		return nil, -1
@@ -110,6 +111,35 @@ func (w *table) classify(stack []dump.Frame) (*Wait, int) {
 	}
 	return nil, -1 // two stacks with one hash
 }
+
+// doubtful reports whether only the bottom of a stack is sure: how the task
+// waits stands among the guesses above, and the row says no more than that a
+// worker works.
+func (w *table) doubtful(stack []dump.Frame, r *row) bool {
+	if !stack[0].Guess || !r.Normal && r.priority >= vague {
+		return false
+	}
+	for i := range stack {
+		if f := &stack[i]; f.Context == "" && w.name(f.Func).plumbing {
+			return f.Guess && !w.sureWait(stack[i:])
+		}
+	}
+	return false
+}
+
+// sureWait reports whether one of the frames of which the kernel was sure is
+// plumbing.
+func (w *table) sureWait(stack []dump.Frame) bool {
+	for i := range stack {
+		if f := &stack[i]; f.Context == "" && !f.Guess && w.name(f.Func).plumbing {
+			return true
+		}
+	}
+	return false
+}
+
+// vague is the priority below which a row says how a task waits, not for what.
+const vague = 30
 
 // lookup is judge with a memory.
 func (w *table) lookup(stack []dump.Frame, tr trust) verdict {
@@ -189,7 +219,7 @@ func (w *table) judge(stack []dump.Frame, tr trust) verdict {
 				c.veto = true
 			case h.kind == kindAll:
 				c.all |= 1 << h.n
-			case c.at >= 0, !r.near(depth, tr), !r.inModule(f.Module):
+			case c.at >= 0, !r.near(depth, tr), !r.inModule(f.Module), !w.calledBy(r, stack[i+1:], tr):
 			default:
 				c.at, c.depth = int16(min(n, 1<<14)), depth
 			}
@@ -233,21 +263,46 @@ func find(cands *[]candidate, row int16) *candidate {
 }
 
 // near reports whether a frame stands near enough to the top. Where guesses are
-// taken for frames, old ones stand between the true ones.
+// taken for frames, old ones stand between the true ones; but at rest is only who
+// surely is.
 func (r *row) near(depth int, tr trust) bool {
 	within := r.within
-	if tr != sure {
+	if tr != sure && !r.Normal {
 		within *= 3
 	}
 	return within < 0 || depth < within
 }
+
+// calledBy reports whether the next frame is one that the row asks for.
+func (w *table) calledBy(r *row, below []dump.Frame, tr trust) bool {
+	if len(r.callers) == 0 {
+		return true
+	}
+	for i := range below {
+		f := &below[i]
+		if !tr.counts(f) || w.name(f.Func).noise {
+			continue
+		}
+		fn := plain(f.Func)
+		for _, c := range r.callers {
+			if c.match(fn) {
+				return true
+			}
+		}
+		return false
+	}
+	return false
+}
+
+// builtIn stands in the table for the kernel itself, where a module is asked for.
+const builtIn = "-"
 
 func (r *row) inModule(module string) bool {
 	if len(r.modules) == 0 {
 		return true
 	}
 	if module == "" {
-		return false
+		module = builtIn
 	}
 	in := false
 	for _, m := range r.modules {
@@ -257,7 +312,7 @@ func (r *row) inModule(module string) bool {
 			}
 			continue
 		}
-		in = in || m.match(module)
+		in = in || m.match(module) && (module != builtIn || string(m.pattern) == builtIn)
 	}
 	return in
 }

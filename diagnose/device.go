@@ -68,7 +68,7 @@ func deviceOfComm(c string) string {
 	case has(c, "md") && strings.Contains(c, "_") && len(c) > 3 && (c[2] >= '0' && c[2] <= '9' || c[2] == 'X'):
 		d, _, _ := strings.Cut(c, "_")
 		if d == "mdX" { // dm-raid's have no number
-			return "a raid volume (dm-raid)"
+			return ""
 		}
 		return d
 	case has(c, "drbd_"):

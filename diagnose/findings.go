@@ -13,6 +13,16 @@ type finding struct {
 	Finding
 	weight int // how many tasks it explains: among equals the larger comes first
 	boot   int
+	// vague: it names nobody.
+	vague bool
+	// What stands around it is joined by these: the device and place that it
+	// is about, the parts of the kernel, and whether it is about files and
+	// disks. unheld: it ends at a lock whose holder does not show.
+	dev, site string
+	doms      []string
+	storage   bool
+	unheld    bool
+	boots     int // more than one
 }
 
 func rankSeverity(s Severity) int {
@@ -29,8 +39,19 @@ func rankSeverity(s Severity) int {
 func (a *Analyzer) findings(g *waitGraph) []Finding {
 	var fs []*finding
 	fs = append(fs, a.chainFindings(g)...)
-	fs = a.context(g, fs)
-	fs = append(fs, a.verdicts(g, fs)...)
+	fs = append(fs, a.crashes(fs)...)
+	fs = append(fs, a.lockups()...)
+	fs = append(fs, a.memoryFindings()...)
+	fs = append(fs, a.realtime()...)
+	for _, f := range fs {
+		f.Lines = spans(f.Lines)
+	}
+	fs = a.context(fs)
+	for _, f := range fs {
+		f.Lines = spans(f.Lines)
+	}
+	fs = append(fs, a.verdicts(fs)...)
+	fs = once(fs)
 	slices.SortStableFunc(fs, func(x, y *finding) int {
 		return cmp.Or(
 			cmp.Compare(rankSeverity(y.Severity), rankSeverity(x.Severity)),
@@ -46,6 +67,28 @@ func (a *Analyzer) findings(g *waitGraph) []Finding {
 			f.Lines = []dump.Span{}
 		}
 		out = append(out, f.Finding)
+	}
+	return out
+}
+
+// once joins findings that say the same: it happened again.
+func once(fs []*finding) []*finding {
+	type key struct{ id, title, suspect string }
+	at := map[key]*finding{}
+	out := fs[:0]
+	for _, f := range fs {
+		f.Title, f.Suspect = tidyTitle(f.Title), tidyTitle(f.Suspect)
+		k := key{f.ID, f.Title, f.Suspect}
+		if o := at[k]; o != nil {
+			o.Lines = spans(o.Lines, f.Lines)
+			o.weight += f.weight
+			if rankSeverity(f.Severity) > rankSeverity(o.Severity) {
+				o.Severity = f.Severity
+			}
+			continue
+		}
+		at[k] = f
+		out = append(out, f)
 	}
 	return out
 }

@@ -48,10 +48,14 @@ func (a *Analyzer) graph() *waitGraph {
 	g := &waitGraph{a: a, byKey: map[string]int{}, byTask: map[*task]*unit{}, inside: map[int][]inside{}, at: map[string][]int{}}
 	g.proofs = a.proofs()
 	named := map[*task]bool{}
+	for _, t := range a.tasks.all {
+		t.proven = false
+	}
 	for i := range g.proofs {
 		p := &g.proofs[i]
 		named[p.holder] = true
-		if p.waiter.stack == nil {
+		p.waiter.proven = true
+		if p.waiter.stack == nil || !p.waiter.blocked {
 			named[p.waiter] = true
 		}
 	}
@@ -152,6 +156,10 @@ func (g *waitGraph) wants() {
 		if m := st.module(at); kind != "mutex" && m != "" && domainOf(st.fn[at], m).name == m {
 			// A driver's readers and writers come by different functions.
 			key = fmt.Sprintf("lock %d %s [%s]", u.boot, kind, m)
+		}
+		if off, _ := u.offset(at); kind == "mutex" && off > 0 {
+			// Two places in one function take two locks.
+			key += fmt.Sprintf(" +%d", off)
 		}
 		article := "a "
 		if kind[0] == 'r' && kind[1] == 't' {
@@ -255,25 +263,22 @@ func (g *waitGraph) siteHolders(t *thing, u *unit) {
 		return
 	}
 	from := st.site.at
-	for i := from; i <= st.site.past+1 && i < len(st.fn); i++ {
+	for i := from; i <= st.site.past && i < len(st.fn); i++ {
 		f := st.fn[i]
 		if bottom(f) && f != "path_openat" {
 			break
 		}
-		if i > st.site.past && i > from+1 {
-			break // who called it: only where the name said that it takes the lock
-		}
-		off, size := st.offset(i)
+		off, size := u.offset(i)
 		for _, id := range g.at[f] {
 			v := g.units[id]
-			if v.id == u.id || v.boot != u.boot || v.st == st {
+			if v.id == u.id || v.boot != u.boot {
 				continue
 			}
 			j := slices.Index(v.st.fn, f)
 			if j <= 0 || i == from && takes(f) && j == v.st.site.at {
 				continue
 			}
-			vo, vs := v.st.offset(j)
+			vo, vs := v.offset(j)
 			why, conf := "", Possible
 			switch {
 			case j == v.st.site.at && i == from:
@@ -494,6 +499,29 @@ func (g *waitGraph) choose() {
 		}
 		u.best, u.conf, u.why = e.hold.unit, e.conf, e.why
 	}
+	// Whoever has nobody left to wait for may be in a circle after all.
+	for _, e := range edges {
+		u := g.units[e.unit]
+		if u.best < 0 && e.conf == Likely && g.likelyRing(e.hold.unit, e.unit) {
+			u.best, u.conf, u.why = e.hold.unit, e.conf, e.why
+		}
+	}
+}
+
+// likelyRing reports whether the chain from one unit leads to another over few
+// steps that are all likely.
+func (g *waitGraph) likelyRing(from, to int) bool {
+	for range 4 {
+		if from == to {
+			return true
+		}
+		u := g.units[from]
+		if u.best < 0 || rank(u.conf) < rank(Likely) || u.category() == "io" {
+			return false
+		}
+		from = u.best
+	}
+	return false
 }
 
 // reaches reports whether the chain from one unit leads to another.
@@ -533,8 +561,10 @@ func (u *unit) storage() bool {
 		return true
 	}
 	switch u.category() {
-	case "io", "fs":
+	case "io":
 		return true
+	case "fs":
+		return u.layer == layerNone
 	}
 	return false
 }
@@ -544,7 +574,7 @@ func (u *unit) storage() bool {
 func (g *waitGraph) deeper() {
 	var ends []*unit
 	for _, u := range g.units {
-		if u.blocked && u.best < 0 && u.st != nil && u.st.site.kind == noLock && !u.idle() &&
+		if u.blocked && u.best < 0 && u.st != nil && (u.st.site.kind == noLock || u.category() == "server") && !u.idle() &&
 			(u.layer >= layerFS || u.category() == "io" || u.category() == "server" || u.category() == "device" || frozen(u.waitID())) {
 			ends = append(ends, u)
 		}
@@ -604,7 +634,7 @@ func (g *waitGraph) deadlocks() {
 	seen := make([]int, len(g.units))
 	for i := range g.units {
 		if seen[i] != 0 {
-			continue
+			continue // it was on another's chain
 		}
 		at := i
 		for at >= 0 && seen[at] == 0 {
@@ -622,7 +652,16 @@ func (g *waitGraph) deadlocks() {
 				break
 			}
 		}
-		g.cycles = append(g.cycles, ring)
+		proven := true
+		for _, k := range ring {
+			u := g.units[k]
+			proven = proven && u.want >= 0 && g.things[u.want].proven
+		}
+		if proven {
+			g.cycles = append(g.cycles, ring)
+		} else {
+			g.guessed = append(g.guessed, ring)
+		}
 	}
 	g.guessDeadlocks()
 }
@@ -676,8 +715,8 @@ func sameHome(u, v *unit) bool {
 // report is the graph for people.
 func (g *waitGraph) report() Graph {
 	out := Graph{Nodes: []GraphNode{}, Edges: []Edge{}}
-	at := map[int]int{}    // unit to node
-	lock := map[int]int{}  // thing to node
+	at := map[int]int{}     // unit to node
+	lock := map[int]int{}   // thing to node
 	dev := map[string]int{} // device to node
 	isRoot := map[int]bool{}
 	held := map[int]bool{}
@@ -687,12 +726,12 @@ func (g *waitGraph) report() Graph {
 		}
 	}
 	for _, u := range g.units {
-		if u.blocked && g.units[u.root].id == u.root {
+		if u.waits {
 			isRoot[u.root] = true
 		}
 	}
 	for _, u := range g.units {
-		if !u.blocked && !held[u.id] {
+		if !u.waits && !held[u.id] {
 			continue
 		}
 		n := GraphNode{Kind: NodeTasks, Label: u.label(), Lines: u.lines(16), Root: isRoot[u.id] && u.best < 0, Cycle: u.cycle}
@@ -780,6 +819,9 @@ func clean(s string) string {
 		return r
 	}, s)
 }
+
+// tidyTitle makes one line of a title, with single blanks.
+func tidyTitle(s string) string { return strings.Join(strings.Fields(clean(s)), " ") }
 
 // endLabel is what a chain's last unit waits for.
 func (g *waitGraph) endLabel(u *unit) string {

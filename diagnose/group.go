@@ -18,6 +18,9 @@ const near = 4
 
 // likeness is the key under which stacks are alike.
 func (s *stack) likeness() string {
+	if s.like != "" {
+		return s.like
+	}
 	s.about()
 	var b strings.Builder
 	if s.wait != nil {
@@ -33,7 +36,8 @@ func (s *stack) likeness() string {
 		b.WriteByte(' ')
 		b.WriteString(f)
 	}
-	return b.String()
+	s.like = b.String()
+	return s.like
 }
 
 // maxGroupTasks and maxGroupLines bound what a group lists; Count counts all.
@@ -48,7 +52,6 @@ type groupKey struct {
 }
 
 func (a *Analyzer) groupList() []Group {
-	like := make([]string, len(a.stacks.all))
 	at := map[groupKey]int{}
 	groups := []Group{}
 	ids := []int{} // of the group's stack
@@ -57,10 +60,7 @@ func (a *Analyzer) groupList() []Group {
 		if k == nil {
 			continue
 		}
-		if like[k.id] == "" {
-			like[k.id] = k.likeness()
-		}
-		key := groupKey{like[k.id], t.state}
+		key := groupKey{k.likeness(), t.state}
 		i, ok := at[key]
 		if !ok {
 			i = len(groups)

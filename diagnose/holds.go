@@ -3,6 +3,7 @@ package diagnose
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,7 +26,8 @@ var holds = sync.OnceValue(func() *holdTable {
 type holdRow struct {
 	id, label string
 	within    int
-	by        index[struct{}]
+	by, also  index[struct{}]
+	anyAlso   bool
 	anyBy     bool
 	lock      bool
 	likely    bool
@@ -60,7 +62,7 @@ func readHolds(file, text string) (*holdTable, error) {
 	h := &holdTable{}
 	seen := map[string]bool{}
 	for _, s := range stanzas {
-		r := holdRow{within: 3, anyBy: true}
+		r := holdRow{within: 3, anyBy: true, anyAlso: true}
 		n := len(h.rows)
 		want, in := false, false
 		for _, f := range s.fields {
@@ -78,6 +80,11 @@ func readHolds(file, text string) (*holdTable, error) {
 				r.anyBy = false
 				for w := range words {
 					r.by.add(w, struct{}{})
+				}
+			case "also":
+				r.anyAlso = false
+				for w := range words {
+					r.also.add(w, struct{}{})
 				}
 			case "lock":
 				r.lock = f.value == "yes"
@@ -128,6 +135,9 @@ func (h *holdTable) want(s *stack) (row, at int) {
 				continue
 			}
 			if !r.anyBy && (i == 0 || len(r.by.find(s.fn[i-1])) == 0) {
+				continue
+			}
+			if !r.anyAlso && !slices.ContainsFunc(s.fn[i:], func(f string) bool { return len(r.also.find(f)) > 0 }) {
 				continue
 			}
 			return n, i

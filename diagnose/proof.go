@@ -2,6 +2,7 @@ package diagnose
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/sysrq/sysrq/dump"
 )
@@ -100,8 +101,13 @@ func (a *Analyzer) lockProofs(l *lockList) []proof {
 		for i := range h.Held {
 			lock := &h.Held[i]
 			key := lock.Addr
-			if key == "" || lock.Name == "<RELEASED>" || ordinary(lock.Name) {
+			if lock.Name == "<RELEASED>" || common(lock.Name) {
 				continue
+			}
+			if key == "" {
+				if key = only(lock.Name); key == "" {
+					continue
+				}
 			}
 			last := i == len(h.Held)-1 && len(h.Held) >= h.Count
 			u := lockUse{task: t, wants: last && waits, maybe: last && !known, name: lock.Name, at: plain(lock.At.Func)}
@@ -156,9 +162,38 @@ func (a *Analyzer) lockProofs(l *lockList) []proof {
 	return out
 }
 
-// ordinary reports locks that everybody has: they are no locks of the kind that
+// only is the name of a lock of which there is one: a variable's own, such as
+// rtnl_mutex. Kernels before 4.18 print no addresses that could be compared.
+func only(name string) string {
+	name, _, _ = strings.Cut(name, "#")
+	name, _, _ = strings.Cut(name, "/")
+	for _, r := range name {
+		if r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
+			return ""
+		}
+	}
+	if has(name, "sb_", "sk_lock", "slock", "key") {
+		return ""
+	}
+	return name
+}
+
+// held are the locks that the newest list has a task hold.
+func (a *Analyzer) held(t *task) []dump.HeldLock {
+	var out []dump.HeldLock
+	for i := range a.locks {
+		for _, h := range a.locks[i].holders {
+			if h.PID == t.PID && h.Comm == t.Comm {
+				out = h.Held
+			}
+		}
+	}
+	return out
+}
+
+// common reports locks that everybody has: they are no locks of the kind that
 // one waits for.
-func ordinary(name string) bool {
+func common(name string) bool {
 	return has(name, "rcu_read_lock", "rcu_callback", "(wq_completion)", "(work_completion)", "srcu")
 }
 

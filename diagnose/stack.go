@@ -20,6 +20,7 @@ type stack struct {
 	guessed bool
 
 	workqueue string
+	like      string // see likeness
 	judged    bool
 	wait      *Wait
 	at        int // into frames

@@ -32,6 +32,11 @@ type task struct {
 	blockerAt dump.Span
 	lines     []dump.Span
 	unsure    bool
+	// off is where in its function the stack takes a lock: the offset of the
+	// site's frame, which the shared stack does not tell.
+	off uint32
+	// proven: the kernel's own list of locks has it wait.
+	proven bool
 }
 
 // maxLines bounds the lines kept of one task.
@@ -51,9 +56,9 @@ type tasks struct {
 	known map[taskKey]*task
 	// byPID is the last task of a pid: a lock's holder is named by both, and by
 	// the pid alone in a list of workers.
-	byPID  map[int]*task
-	room   []task // allocated ahead
-	spans  []dump.Span
+	byPID   map[int]*task
+	room    []task // allocated ahead
+	spans   []dump.Span
 	dropped int
 }
 
@@ -125,7 +130,7 @@ func (a *Analyzer) addTask(b *dump.Block, d *dump.Task) {
 			t.moved = true
 		}
 		if k != nil && (t.stack == nil || !t.blocked || len(b.Unsure) == 0 || t.unsure) {
-			t.stack, t.unsure = k, len(b.Unsure) > 0
+			t.stack, t.unsure, t.off = k, len(b.Unsure) > 0, k.siteOffset(d.Stack)
 		}
 		t.blocked, t.state = true, "D"
 		t.blockedBoot, t.blockedDump = b.Boot, b.Dump
@@ -153,6 +158,25 @@ func (a *Analyzer) addTask(b *dump.Block, d *dump.Task) {
 		t.blocker, t.blockerAt = &c, dump.Span{First: b.First, Last: b.Last}
 	}
 	a.system(&d.System)
+}
+
+// siteOffset is the offset at which a task with this stack takes a mutex; 0
+// where it takes none.
+func (s *stack) siteOffset(frames []dump.Frame) uint32 {
+	s.about()
+	if s.site.kind != mutexLock || s.guessed {
+		return 0
+	}
+	n := s.site.at
+	for i := range frames {
+		if f := &frames[i]; !f.Guess && f.Context == "" {
+			if n == 0 {
+				return f.Offset
+			}
+			n--
+		}
+	}
+	return 0
 }
 
 // moved reports whether two stacks of one task are different waits: a shorter

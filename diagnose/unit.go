@@ -1,9 +1,6 @@
 package diagnose
 
 import (
-	"strconv"
-	"strings"
-
 	"github.com/sysrq/sysrq/dump"
 )
 
@@ -14,6 +11,7 @@ type unit struct {
 	tasks   []*task
 	st      *stack // nil where it was not printed
 	blocked bool   // in D
+	waits   bool   // in D, or known to wait by the kernel's own word
 	running bool
 	boot    int
 
@@ -30,6 +28,15 @@ type unit struct {
 	// root is where the chain from here ends.
 	root  int
 	cycle bool
+}
+
+// offset is that of the i-th name.
+func (u *unit) offset(i int) (uint32, uint32) {
+	off, size := u.st.offset(i)
+	if i == u.st.site.at && u.first().off > 0 {
+		off = u.first().off
+	}
+	return off, size
 }
 
 // first is the unit's first task.
@@ -113,47 +120,36 @@ func (t *task) kernelThread() bool {
 
 // unitKey tells units apart. Kernel threads bear their device in their names;
 // where a lock is taken twice in one function, the offset tells which.
-func (t *task) unitKey(named bool) string {
-	var b strings.Builder
+type unitKey struct {
+	task        int // of a task that is a unit of its own, from 1
+	like, state string
+	boot        int
+	off         uint32
+	work        string // a worker's work, or a kernel thread's name
+	running     bool
+}
+
+func (t *task) unitKey(named bool) unitKey {
 	if named || t.stack == nil && t.blocked {
-		b.WriteString("task ")
-		b.WriteString(strconv.Itoa(t.n))
-		return b.String()
+		return unitKey{task: t.n + 1}
 	}
+	k := unitKey{like: t.stack.likeness(), state: t.state, boot: t.boot, off: t.off, running: t.running && !t.blocked}
 	if t.blocked {
-		b.WriteByte('D')
-	} else {
-		b.WriteString(t.state)
-		if t.running {
-			b.WriteByte('!')
-		}
-	}
-	b.WriteString(strconv.Itoa(t.boot))
-	b.WriteByte(' ')
-	k := t.stack
-	k.about()
-	b.WriteString(k.likeness())
-	if k.site.at < len(k.fn) && k.site.kind != noLock {
-		if off, _ := k.offset(k.site.at); off > 0 {
-			b.WriteString(" +")
-			b.WriteString(strconv.Itoa(int(off)))
-		}
+		k.state = "D"
 	}
 	if t.workqueue != "" {
-		b.WriteByte('|')
-		b.WriteString(t.workqueue)
+		k.work = t.workqueue
 	} else if t.kernelThread() {
-		b.WriteByte('|')
-		b.WriteString(t.Comm)
+		k.work = t.Comm
 	}
-	return b.String()
+	return k
 }
 
 // units makes the units of a log: all blocked tasks, and others that may hold
 // what they wait for.
 func (a *Analyzer) units(named map[*task]bool) []*unit {
 	var us []*unit
-	at := map[string]int{}
+	at := map[unitKey]int{}
 	anyBlocked := len(named) > 0
 	for _, t := range a.tasks.all {
 		anyBlocked = anyBlocked || t.blocked
@@ -173,7 +169,7 @@ func (a *Analyzer) units(named map[*task]bool) []*unit {
 			}
 			continue
 		}
-		u := &unit{id: len(us), tasks: []*task{t}, st: t.stack, blocked: t.blocked, running: t.running || t.state == "R", boot: t.boot, want: -1, wantAt: -1, best: -1, root: -1}
+		u := &unit{id: len(us), tasks: []*task{t}, st: t.stack, blocked: t.blocked, waits: t.blocked || t.proven, running: t.running || t.state == "R", boot: t.boot, want: -1, wantAt: -1, best: -1, root: -1}
 		if u.st != nil {
 			u.doms, u.layer = u.st.where()
 		}

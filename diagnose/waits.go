@@ -43,6 +43,8 @@ type row struct {
 	// anywhere.
 	within  int
 	modules []modulePattern
+	// callers are what may stand right below the frame of any.
+	callers []pattern
 	// need has a bit for each of the patterns of all.
 	need    uint16
 	samples []sample
@@ -109,7 +111,10 @@ func (p pattern) match(s string) bool {
 // index finds the patterns that a name fits.
 type index[V any] struct {
 	exact map[string][]V
-	globs []glob[V]
+	// begin has the patterns with a star by their first bytes, other those
+	// that have too few.
+	begin map[string][]glob[V]
+	other []glob[V]
 }
 
 type glob[V any] struct {
@@ -117,21 +122,32 @@ type glob[V any] struct {
 	v V
 }
 
+// headLen is how many bytes tell patterns with a star apart.
+const headLen = 3
+
 func (x *index[V]) add(p string, v V) {
-	if strings.Contains(p, "*") {
-		x.globs = append(x.globs, glob[V]{pattern(p), v})
-		return
-	}
 	if x.exact == nil {
-		x.exact = map[string][]V{}
+		x.exact, x.begin = map[string][]V{}, map[string][]glob[V]{}
 	}
-	x.exact[p] = append(x.exact[p], v)
+	switch star := strings.IndexByte(p, '*'); {
+	case star < 0:
+		x.exact[p] = append(x.exact[p], v)
+	case star >= headLen:
+		x.begin[p[:headLen]] = append(x.begin[p[:headLen]], glob[V]{pattern(p), v})
+	default:
+		x.other = append(x.other, glob[V]{pattern(p), v})
+	}
 }
 
 func (x *index[V]) find(s string) []V {
 	vs := x.exact[s]
 	vs = vs[:len(vs):len(vs)]
-	for _, g := range x.globs {
+	for _, g := range x.begin[s[:min(headLen, len(s))]] {
+		if g.match(s) {
+			vs = append(vs, g.v)
+		}
+	}
+	for _, g := range x.other {
 		if g.match(s) {
 			vs = append(vs, g.v)
 		}
@@ -310,6 +326,10 @@ func (w *table) readRow(file string, s stanza) (row, error) {
 			for p := range strings.FieldsSeq(f.value) {
 				m, not := strings.CutPrefix(p, "!")
 				r.modules = append(r.modules, modulePattern{not, pattern(m)})
+			}
+		case "caller":
+			for p := range strings.FieldsSeq(f.value) {
+				r.callers = append(r.callers, pattern(p))
 			}
 		case "sample":
 			r.samples = append(r.samples, sample{f.line, readStack(f.value)})

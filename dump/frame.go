@@ -58,20 +58,18 @@ func readFrame(t []byte) (f rawFrame, ok bool) {
 		}
 	}
 	// The usual: a name, an offset, a size, and maybe a module.
-	plus := -1
-	for i, c := range t {
-		if !nameByte[c] {
-			if c == '+' {
-				plus = i
-			}
-			break
-		}
+	plus, end := -1, 0
+	for end < len(t) && nameByte[t[end]] {
+		end++
+	}
+	if at(t, end, '+') {
+		plus = end
 	}
 	if plus > 0 && f.numbers(t[plus+1:]) {
 		f.name = t[:plus]
 		return f, f.tail(t[plus+1+f.width(t[plus+1:]):])
 	}
-	return f.unusual(t, plus)
+	return f.unusual(t, end)
 }
 
 // nameByte are the bytes of a function's name.
@@ -231,9 +229,9 @@ var (
 	inlineWord = []byte("[inline]")
 )
 
-// unusual reads the rarer forms. plus is where a '+' ended the name, or -1.
-func (f *rawFrame) unusual(t []byte, plus int) (rawFrame, bool) {
-	if plus < 0 && (at(t, 0, '(') || bytes.Contains(t, fromWord)) {
+// unusual reads the rarer forms. end is where the name ends that t begins with.
+func (f *rawFrame) unusual(t []byte, end int) (rawFrame, bool) {
+	if at(t, 0, '(') || bytes.HasPrefix(t[end:], fromWord) {
 		return f.arm(t)
 	}
 	if _, n := hexAt(t); n >= 6 { // no name was known

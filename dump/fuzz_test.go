@@ -3,10 +3,18 @@ package dump_test
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/sysrq/sysrq/dump"
 	"github.com/sysrq/sysrq/kmsg"
@@ -53,7 +61,7 @@ func account(t testing.TB, in []byte) (bodies []string) {
 		before = p.Counts().Log
 		for end := n + k; n < end; n++ {
 			s := at(n)
-			if !s.text || s.log && !s.several {
+			if !s.text && k == 1 || s.log && !s.several { // a joined line may span an empty one
 				t.Errorf("line %d is no line of the log's, or comes again", n)
 			}
 			s.log = true
@@ -189,4 +197,206 @@ func TestReuse(t *testing.T) {
 			t.Errorf("block %d differs:\n%s", i, firstDifference(strings.ReplaceAll(b, ",", ",\n"), strings.ReplaceAll(once[i%len(once)], ",", ",\n")))
 		}
 	}
+}
+
+var breaking = flag.Int("breaking", 300, "how many broken texts TestBroken reads")
+
+// TestBroken breaks recorded dumps in the ways that logs are broken: lines
+// dropped, doubled, swapped, cut, glued, wrapped, of another dump, and bytes
+// that are not theirs.
+func TestBroken(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	r := rand.New(rand.NewPCG(seed, 1))
+	texts := sections(t)
+	for _, test := range sectionForms {
+		texts = append(texts, []byte(test.in), []byte(stamped(test.in)))
+	}
+	if dir := os.Getenv("SYSRQ_CORPUS"); dir != "" {
+		files, _ := filepath.Glob(filepath.Join(dir, "*.log"))
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			texts = append(texts, b)
+		}
+	}
+	var pool [][]byte
+	for _, b := range texts {
+		pool = append(pool, bytes.Split(b, []byte("\n"))...)
+	}
+	for range *breaking {
+		text := texts[r.IntN(len(texts))]
+		lines := bytes.Split(text, []byte("\n"))
+		if n := 200; len(lines) > n {
+			from := r.IntN(len(lines) - n)
+			lines = lines[from : from+n]
+		}
+		in := broken(r, lines, pool)
+		if why := breaks(in); why != "" {
+			in = smallest(in)
+			t.Fatalf("seed %d: %s\n%q", seed, breaks(in), in)
+		}
+	}
+}
+
+// failure is what account says, for a caller that goes on.
+type failure struct {
+	testing.TB
+	said []string
+}
+
+func (f *failure) Helper()           {}
+func (f *failure) Error(args ...any) { f.said = append(f.said, fmt.Sprint(args...)) }
+func (f *failure) Errorf(format string, args ...any) {
+	f.said = append(f.said, fmt.Sprintf(format, args...))
+}
+func (f *failure) Fatalf(format string, args ...any) { panic(fmt.Sprintf(format, args...)) }
+
+// breaks is why a text breaks the parser's promise, or empty.
+func breaks(in []byte) (why string) {
+	f := new(failure)
+	defer func() {
+		if e := recover(); e != nil {
+			why = fmt.Sprintf("panic: %v\n%s", e, debug.Stack())
+		}
+	}()
+	account(f, in)
+	return strings.Join(f.said, "\n")
+}
+
+// smallest leaves lines out of a text as long as it breaks.
+func smallest(in []byte) []byte {
+	lines := bytes.Split(in, []byte("\n"))
+	for n := len(lines) / 2; n > 0; {
+		less := false
+		for i := 0; i+n <= len(lines); {
+			rest := append(slices.Clone(lines[:i]), lines[i+n:]...)
+			if breaks(bytes.Join(rest, []byte("\n"))) != "" {
+				lines, less = rest, true
+			} else {
+				i += n
+			}
+		}
+		if !less || n > 1 {
+			n /= 2
+		}
+	}
+	return bytes.Join(lines, []byte("\n"))
+}
+
+func broken(r *rand.Rand, lines, pool [][]byte) []byte {
+	var out [][]byte
+	rate := r.IntN(30) + 1
+	for i := 0; i < len(lines); i++ {
+		line := lines[i]
+		if r.IntN(100) >= rate {
+			out = append(out, line)
+			continue
+		}
+		switch r.IntN(12) {
+		case 0:
+		case 1:
+			out = append(out, line, line)
+		case 2:
+			j := r.IntN(len(lines))
+			out = append(out, lines[j])
+		case 3, 4:
+			out = append(out, pool[r.IntN(len(pool))], line)
+		case 5:
+			out = append(out, line[:r.IntN(len(line)+1)])
+		case 6:
+			k := r.IntN(len(line) + 1)
+			out = append(out, line[:k], line[k:])
+		case 7:
+			if k := bytes.IndexByte(line[min(len(line), 20):], ' '); k >= 0 {
+				k += min(len(line), 20)
+				out = append(out, line[:k], line[k+1:])
+			}
+		case 8:
+			if len(out) > 0 {
+				out[len(out)-1] = append(slices.Clone(out[len(out)-1]), line...)
+			}
+		case 9:
+			b := slices.Clone(line)
+			for range 3 {
+				if len(b) > 0 {
+					b[r.IntN(len(b))] = byte(r.IntN(256))
+				}
+			}
+			out = append(out, b)
+		case 10:
+			j := r.IntN(len(lines))
+			k := r.IntN(len(line) + 1)
+			out = append(out, append(slices.Clone(line[:k]), lines[j]...))
+		case 11:
+			out = append(out, bytes.TrimLeft(line, " \t"))
+		}
+	}
+	return bytes.Join(out, []byte("\n"))
+}
+
+// TestSectionsOnTheWay sends recorded dumps the ways that logs take. What is
+// read must stay the same.
+func TestSectionsOnTheWay(t *testing.T) {
+	files, _ := filepath.Glob("testdata/sections/*.txt")
+	for _, file := range files {
+		in, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := console7(in)
+		want := bodiesOf(t, text)
+		for _, w := range ways {
+			if w.only != nil && !w.only(text) {
+				continue
+			}
+			got := bodiesOf(t, w.do(text))
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("%s, %s:\n%.3000s", filepath.Base(file), w.name, d)
+			}
+		}
+		if d := cmp.Diff(want, bodiesOf(t, chop(text, 80))); d != "" {
+			t.Errorf("%s, on a terminal:\n%.3000s", filepath.Base(file), d)
+		}
+	}
+}
+
+// chop breaks lines as a terminal does: in the midst of a word.
+func chop(text string, column int) string {
+	var out strings.Builder
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		for len(line) > column {
+			out.WriteString(line[:column] + "\n")
+			line = line[column:]
+		}
+		out.WriteString(line + "\n")
+	}
+	return out.String()
+}
+
+// console7 is what a console has of /dev/kmsg's records.
+func console7(in []byte) string {
+	var b strings.Builder
+	log := kmsg.NewLog(bytes.NewReader(in))
+	for log.Scan() {
+		r := log.Record()
+		for line := range bytes.SplitSeq(r.Text, []byte("\n")) {
+			fmt.Fprintf(&b, "[%5d.%06d] %s\n", r.Time/time.Second, r.Time%time.Second/time.Microsecond, line)
+		}
+	}
+	return b.String()
+}
+
+func bodiesOf(t *testing.T, text string) (all []string) {
+	t.Helper()
+	blocks, _ := bodies(t, text)
+	for _, b := range blocks {
+		var w bytes.Buffer
+		outline(&w, b)
+		_, body, _ := strings.Cut(w.String(), "\n")
+		all = append(all, string(b.Kind)+"\n"+body)
+	}
+	return all
 }

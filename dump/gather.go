@@ -6,10 +6,12 @@ import "bytes"
 // break lines. A builder hands it a line and reads what it was at before, which
 // is whole by then. The bytes are its own.
 type gather struct {
-	text  []byte
-	width int  // columns of what was gathered, with its prefix
-	one   bool // it is one piece as yet
-	glued bool // two pieces were joined without a blank
+	text []byte
+	// width is the columns of what was gathered, with its prefix. full: all
+	// pieces fill a terminal's line. blank: the last ended in a blank.
+	width       int
+	full, blank bool
+	glued       bool // two pieces were joined without a blank
 }
 
 // terminal is the width at which most terminals break lines, in mid-word.
@@ -20,9 +22,11 @@ const maxGather = 16 << 10
 
 // begin starts another line with the piece l.
 func (g *gather) begin(l *line) {
-	g.text = append(g.text[:0], bytes.TrimRight(l.trim, " \t\r")...)
-	g.width = len(l.rec.Prefix) + len(l.text)
-	g.glued, g.one = false, true
+	t := bytes.TrimRight(l.trim, " \t\r")
+	g.text = append(g.text[:0], t...)
+	g.width = l.before + len(l.text)
+	g.full, g.blank = g.width == terminal, len(t) < len(l.trim)
+	g.glued = false
 }
 
 // more adds a piece. word reports whether a word can be one by itself: where
@@ -33,23 +37,24 @@ func (g *gather) more(l *line, word func([]byte) bool) {
 		return
 	}
 	last := g.text[bytes.LastIndexByte(g.text, ' ')+1:]
+	glue := false
 	switch {
-	case word != nil && word(last):
-		g.text = append(g.text, ' ')
-	case g.width == terminal && (g.one || word != nil):
-		g.glued = true
-	case word != nil && g.joined(last, t, word):
-		g.glued = true
-	default:
-		g.text = append(g.text, ' ')
+	case g.blank || len(l.trim) < len(l.text) || word != nil && word(last):
+	case g.width%terminal == 0 && (g.full || word != nil), word != nil && g.joined(last, t, word):
+		glue = true
 	}
-	if g.glued { // a mailer may have broken what a terminal had broken
-		g.width = (g.width + len(l.text)) % terminal
+	if glue {
+		g.glued = true
 	} else {
-		g.width += 1 + len(l.text)
+		g.text = append(g.text, ' ')
+		if !g.full {
+			g.width++ // a mailer has eaten it
+		}
 	}
+	g.width += len(l.text)
+	g.full = g.full && len(l.text) == terminal
+	g.blank = len(t) < len(l.trim)
 	g.text = append(g.text, t...)
-	g.one = false
 }
 
 // joined reports whether the last word and the next make one of their halves.

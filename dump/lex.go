@@ -55,7 +55,7 @@ const (
 	cOOMPart // what stands in an OOM report alone
 	cAlloc   // "X: page allocation failure: …"
 	cTimers
-	cLocks
+	cLocks // "Showing all locks held in the system:" and "2 locks held by x/1:"
 	cWorkqueues
 	cSched
 	cFtrace
@@ -73,6 +73,7 @@ type line struct {
 	trim        []byte // without indentation
 	rec         *kmsg.Record
 	first, last int64
+	before      int // columns of the prefix
 	class       class
 	// bare: the line has no mark of the kernel's, in a log whose lines have.
 	bare  bool
@@ -130,18 +131,11 @@ func (l *line) lex() {
 		if l.lexWord(t, i) {
 			return
 		}
-		if i > 0 && (lower[c] || c == '0' || c >= 'A' && c <= 'Z') {
+		if lower[c] || i > 0 && (c == '0' || c >= 'A' && c <= 'Z') {
 			l.lexFrame(t)
 			return
 		}
-		if lower[c] {
-			if l.lexFrame(t); l.class != cOther {
-				return
-			}
-		}
-		if i == 0 || len(t) < len(l.text) {
-			l.lexRest(t, i)
-		}
+		l.lexRest(t, i, isRegs)
 	}
 }
 
@@ -169,13 +163,13 @@ func (l *line) lexFrame(t []byte) {
 		case oomPart(t):
 			l.class = cOOMPart
 		default:
-			l.lexRest(t, 0)
+			l.lexRest(t, 0, none)
 		}
 	case t[0] == '(' || t[0] == '?':
 	case isRegs(t):
 		l.class = cRegs
 	default:
-		l.lexRest(t, len(l.text)-len(t))
+		l.lexRest(t, len(l.text)-len(t), none)
 	}
 }
 
@@ -375,6 +369,10 @@ func (l *line) lexWord(t []byte, i int) bool {
 		if bytes.HasPrefix(t, []byte("divide error: ")) || bytes.HasPrefix(t, []byte("double fault: ")) {
 			l.class = cOops
 		}
+	case '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		if isHolder(t) {
+			l.class = cLocks
+		}
 	case 'o':
 		if bytes.HasPrefix(t, []byte("oom-kill:constraint=")) {
 			l.class = cOOMPart
@@ -450,6 +448,7 @@ func (l *line) lexSysrq(t []byte) {
 }
 
 func (l *line) lexInfo(t []byte) {
+	l.task = rawTask{}
 	switch t = bytes.TrimPrefix(t, prefixes.info); {
 	case bytes.HasPrefix(t, []byte("task")):
 		switch {
@@ -491,6 +490,7 @@ func (l *line) lexRCU(t []byte) {
 }
 
 func (l *line) lexLockup(t []byte) {
+	l.task = rawTask{}
 	switch {
 	case bytes.Contains(t, []byte("soft lockup - CPU#")):
 		l.class = cSoft
@@ -529,22 +529,21 @@ func (l *line) lexWarning(t []byte) {
 }
 
 // lexRest recognises what has to be looked for within a line, the rarest last.
-// i is how far the line was indented.
-func (l *line) lexRest(t []byte, i int) {
+// i is how far the line was indented; regs looks for registers, if nobody has.
+func (l *line) lexRest(t []byte, i int, regs func([]byte) bool) {
 	if i == 0 {
 		if h, ok := oldTask(t); ok {
 			l.task, l.class = h, cTask
 			return
 		}
 	}
+	c := within(t)
 	switch {
-	case bytes.Contains(t, invoked):
-		l.class = cOOM
-	case bytes.Contains(t, allocFailure) && bytes.Contains(t, []byte("order:")):
-		l.class = cAlloc
-	case isRegs(t):
+	case c == cOOM || c == cAlloc:
+		l.class = c
+	case regs(t):
 		l.class = cRegs
-	case i == 0 && bytes.Contains(t, oldHeader):
+	case i == 0 && c == cHeader:
 		l.class = cHeader // glued to what stood on the console
 	case t[len(t)-1] == ']' && bytes.Contains(t, []byte("): Oops [#")):
 		l.class = cOops
@@ -553,10 +552,33 @@ func (l *line) lexRest(t []byte, i int) {
 	}
 }
 
+func none([]byte) bool { return false }
+
+// within finds what can stand behind other words: all of it has a colon, of
+// which a line has few.
+func within(t []byte) class {
+	c := cOther
+	for k := 0; ; k++ {
+		i := bytes.IndexByte(t[k:], ':')
+		if i < 0 {
+			return c
+		}
+		k += i
+		switch {
+		case bytes.HasSuffix(t[:k], invoked):
+			return cOOM
+		case bytes.HasPrefix(t[k:], allocFailure) && bytes.Contains(t, []byte("order:")):
+			return cAlloc
+		case bytes.HasSuffix(t[:k], oldHeader) && at(t, k+1, ' '):
+			c = cHeader
+		}
+	}
+}
+
 var (
 	invoked      = []byte(" invoked oom-killer")
 	allocFailure = []byte(": page allocation ")
-	oldHeader    = []byte("SysRq : ")
+	oldHeader    = []byte("SysRq ")
 )
 
 // isRegs recognises a row of registers, of stack words or of code: nothing but

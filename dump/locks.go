@@ -18,12 +18,21 @@ type locksBuilder struct {
 	locks Locks
 	names *names
 	g     gather
-	// held: a lock is gathered. ended: the list's end was seen.
-	held, ended bool
+	// held: a lock is gathered. shown: the list of all was begun, else it is one
+	// task's, which older kernels print behind its stack. ended: the list's end
+	// was seen.
+	held, shown, ended bool
 }
 
 func (b *locksBuilder) end()        { b.flush() }
-func (b *locksBuilder) whole() bool { return b.ended }
+func (b *locksBuilder) whole() bool { return b.ended || !b.shown && b.all() }
+
+// all reports whether the last holder's locks are all there.
+func (b *locksBuilder) all() bool {
+	b.flush()
+	n := len(b.locks.Holders)
+	return n > 0 && len(b.locks.Holders[n-1].Held) >= b.locks.Holders[n-1].Count
+}
 
 func (b *locksBuilder) take(p *Parser, l *line) bool {
 	near := p.owner == builder(b)
@@ -37,22 +46,23 @@ func (b *locksBuilder) take(p *Parser, l *line) bool {
 			b.locks.Holders = []Holder{} // JSON has a list, be it empty
 		}
 		b.locks = Locks{Holders: b.locks.Holders[:0]}
-		b.g.text, b.held, b.ended = b.g.text[:0], false, false
+		b.g.text, b.held, b.shown, b.ended = b.g.text[:0], false, false, false
 		if bytes.HasPrefix(t, prefixes.lockdepOff) {
 			b.locks.Off, b.ended = true, true
 			return true
 		}
 		if bytes.HasPrefix(t, prefixes.locksHeld) {
+			b.shown = true
 			return true
 		}
-		return b.holder(l)
+		return b.holder(t)
 	}
 	if b.ended || l.rec.User {
 		return false
 	}
 	switch l.class {
 	case cLocks:
-		return bytes.HasPrefix(t, prefixes.lockdepOff) == bytes.HasPrefix(t, prefixes.locksHeld) && b.holder(l)
+		return (b.shown || near && !b.all()) && b.holder(t)
 	case cOther:
 		switch {
 		case t[0] == '#' && isHeld(t):
@@ -68,7 +78,7 @@ func (b *locksBuilder) take(p *Parser, l *line) bool {
 			b.ended = true
 			return true
 		case bytes.Contains(t, heldBy):
-			return b.holder(l)
+			return b.holder(t)
 		}
 		if !near || !b.held || complete(b.g.text) {
 			return false
@@ -140,12 +150,12 @@ func complete(t []byte) bool {
 }
 
 // holder begins another holder's list.
-func (b *locksBuilder) holder(l *line) bool {
-	if !isHolder(l.trim) || len(b.locks.Holders) >= maxRows {
+func (b *locksBuilder) holder(t []byte) bool {
+	if !isHolder(t) || len(b.locks.Holders) >= maxRows {
 		return false
 	}
 	b.flush()
-	t := bytes.TrimRight(l.trim, " :.\t\r")
+	t = bytes.TrimRight(t, " :.")
 	word, _ := cutWord(t)
 	_, who, _ := bytes.Cut(t, heldBy)
 	b.locks.Holders = grow(b.locks.Holders)

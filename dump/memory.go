@@ -95,7 +95,7 @@ func (m *memReader) take(l *line, near bool) bool {
 	if l.class != cOther && l.class != cRegs || l.rec.User {
 		return false
 	}
-	k := m.kind(l.trim)
+	k := m.kind(bytes.TrimRight(l.trim, " \t\r"))
 	if k == mNone && (!near || !l.bare && !hungry(m.text)) || k == mMore && (m.at == mNone || !near) {
 		return false
 	}

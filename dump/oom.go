@@ -40,6 +40,8 @@ const (
 	oNone oomLine = iota
 	oInvoked
 	oAlloc
+	oCPU
+	oHardware
 	oHeading
 	oRow
 	oKill   // "oom-kill:constraint=…"
@@ -126,26 +128,26 @@ func (b *oomBuilder) take(p *Parser, l *line) bool {
 		if b.about || len(b.frames) > 0 || b.table || b.killed {
 			return false
 		}
-		b.flush()
 		b.about = true
-		readCPULine(&p.names, l.trim, &b.oom.CPU)
+		b.gathers(l, oCPU)
 		return true
 	case cHardware:
 		if !near {
 			return false
 		}
-		_, hw, _ := bytes.Cut(l.trim, []byte(":"))
-		if b.oom.Hardware == "" {
-			b.oom.Hardware = p.names.of(bytes.TrimSpace(hw))
-		}
+		b.gathers(l, oHardware)
 		return true
 	case cWorkqueue:
 		if b.heading || b.table || b.killed {
 			return false
 		}
+		b.flush()
 		b.oom.CPU.Workqueue = p.names.of(workqueueOf(l.trim))
 		return true
-	case cHungNote:
+	case cHungNote: // "Tainted: [W]=WARN", or the rest of "CPU:"
+		if near && l.bare && b.at == oCPU {
+			return b.rest(l)
+		}
 		return near && !b.heading
 	case cFrame, cTrace, cTag, cTail, cIP:
 		if b.table || b.killed || b.oom.Memory != nil {
@@ -307,7 +309,7 @@ func (b *oomBuilder) kind(t []byte) oomLine {
 			return k
 		}
 	}
-	if bytes.Contains(t, []byte(" mems_allowed=")) && bytes.Contains(t, []byte(" cpuset=")) { // "x cpuset=/ mems_allowed=0"
+	if b.oom.Memory == nil && !b.table && bytes.Contains(t, []byte(" mems_allowed=")) && bytes.Contains(t, []byte(" cpuset=")) { // "x cpuset=/ mems_allowed=0"
 		return oSkip
 	}
 	return oNone
@@ -419,6 +421,12 @@ func (b *oomBuilder) read() {
 		o.Invoker = names.of(t[:i])
 		o.GFP = names.of(field(t, "mode:"))
 		o.Order = int(signedField(t, "order:"))
+	case oCPU:
+		readCPULine(names, t, &o.CPU)
+	case oHardware:
+		if _, hw, ok := bytes.Cut(t, []byte(":")); ok && o.Hardware == "" {
+			o.Hardware = names.of(bytes.TrimSpace(hw))
+		}
 	case oHeading:
 		b.heads(t)
 	case oRow:

@@ -139,6 +139,8 @@ func (b *reportBuilder) take(p *Parser, l *line) bool {
 		return false
 	case cFrame, cTrace, cTag, cTail:
 		return b.stack.take(&p.names, l)
+	case cLocks: // 'BUG: sleeping function …' says in its midst who holds what
+		return b.Kind == KindOops && b.takeLoose(p, l)
 	case cOther:
 		return b.takeLoose(p, l)
 	}

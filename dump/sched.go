@@ -91,6 +91,10 @@ func (b *schedBuilder) take(p *Parser, l *line) bool {
 		b.rows = string(t) == "runnable tasks:"
 		return true
 	}
+	if near && l.bare && b.row {
+		b.g.more(l, nil)
+		return true
+	}
 	if b.rows && len(b.sched.CPUs) > 0 && schedRow(t) {
 		b.flush()
 		b.g.begin(l)
@@ -99,13 +103,8 @@ func (b *schedBuilder) take(p *Parser, l *line) bool {
 		b.row = true
 		return true
 	}
-	if !near || !l.bare {
-		return false
-	}
-	if b.row {
-		b.g.more(l, nil)
-	}
-	return b.row || b.rows && len(b.sched.CPUs[len(b.sched.CPUs)-1].Tasks) == 0
+	n := len(b.sched.CPUs)
+	return near && l.bare && b.rows && n > 0 && len(b.sched.CPUs[n-1].Tasks) == 0 // the heading is long, too
 }
 
 // schedWord recognises the lines between the lists.
@@ -174,13 +173,13 @@ func (b *schedBuilder) heading(t []byte) bool {
 
 // schedRow recognises a row: it has a pid and, behind it, the virtual runtime.
 func schedRow(t []byte) bool {
-	_, _, pid, _ := rowWords(t)
-	return pid >= 0
+	from, pid, _ := rowWords(t)
+	return pid >= 0 && from > 0 && bytes.IndexByte(t[:from], '.') < 0 || pid >= 0 && from > 0 && t[0]-'0' > 9
 }
 
 // rowWords finds the pid, which is the first whole number that a number with a
-// point follows. from and to are where it stands; rest is what follows it.
-func rowWords(t []byte) (from, to, pid int, rest []byte) {
+// point follows. from is where it stands; rest is what follows it.
+func rowWords(t []byte) (from, pid int, rest []byte) {
 	for i := 0; i < len(t); {
 		for i < len(t) && t[i] == ' ' {
 			i++
@@ -195,12 +194,12 @@ func rowWords(t []byte) (from, to, pid int, rest []byte) {
 				w = v
 			}
 			if k := digits(w); k > 0 && at(w, k, '.') && digits(w[k+1:]) == len(w)-k-1 && len(w) > k+1 {
-				return i, j, decimal(t[i:j]), t[j:]
+				return i, decimal(t[i:j]), t[j:]
 			}
 		}
 		i = j
 	}
-	return 0, 0, -1, nil
+	return 0, -1, nil
 }
 
 // flush reads the row that was gathered.
@@ -214,8 +213,8 @@ func (b *schedBuilder) flush() {
 		return
 	}
 	t := b.g.text
-	from, _, pid, rest := rowWords(t)
-	if pid < 0 {
+	from, pid, rest := rowWords(t)
+	if pid < 0 || from == 0 {
 		return
 	}
 	s := SchedTask{PID: pid}

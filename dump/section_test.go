@@ -301,6 +301,13 @@ var sectionForms = []struct {
 		want: []string{"locks 1-1\n", "off: true"},
 	},
 	{
+		name: "locks of one task, behind its stack and in a report",
+		in: "INFO: task a:7 blocked for more than 120 seconds.\na               D ffff8803a09c7cd8     0   7      2 0x00000000\nCall Trace:\n [<ffffffff8163654b>] schedule+0x19/0x1b\n [<ffffffff8163654c>] ret_from_fork+0x7c/0xb0\n2 locks held by a/7:\n #0:  (x){+.+.+.}, at: [<ffffffff8163654b>] f+0x1/0x2\n #1:  (y){+.+.+.}, at: [<ffffffff8163654b>] f+0x1/0x2\n" +
+			"1 lock held by b/8:\n #0:  (z){+.+.+.}, at: [<ffffffff8163654b>] f+0x1/0x2\n" +
+			"BUG: sleeping function called from invalid context at kernel/mutex.c:1\nin_atomic(): 1, irqs_disabled(): 0, pid: 9, name: c\n1 lock held by c/9:\n #0:  (z){+.+.+.}, at: [<ffffffff8163654b>] f+0x1/0x2\nCPU: 0 PID: 9 Comm: c Not tainted 4.4.0 #1\nCall Trace:\n [<ffffffff8163654b>] dump_stack+0x19/0x1b\n [<ffffffff8163654c>] ret_from_fork+0x7c/0xb0\n",
+		want: []string{"hung-task 1-5\n", "locks 6-8\n", `{"comm":"a","pid":7,"count":2,"held":[{"name":"x"`, "locks 9-10\n", "oops 11-18\n"},
+	},
+	{
 		name: "locks interleaved",
 		in:   "Showing all locks held in the system:\n1 lock held by x/56:\nsysrq: Show Memory\n #0: ffff8cfb41e0c948 (a){+.+.}-{0:0}, at: f+0x21f/0x610\n=============================================\n",
 		want: []string{"locks 1-5 1-2 4-5 interleaved\n", `"name":"a"`},

@@ -12,6 +12,8 @@ import (
 type headerBuilder struct {
 	head
 	header Header
+	// commands is the table, kept for the next header.
+	commands []sysrq.Command
 }
 
 func (b *headerBuilder) whole() bool { return true }
@@ -30,7 +32,7 @@ func (b *headerBuilder) take(p *Parser, l *line) bool {
 	if b.First != 0 {
 		return false
 	}
-	action := actionOf(l.trim)
+	action := p.names.of(actionOf(l.trim))
 	b.Kind, b.Body = KindHeader, &b.header
 	b.header = Header{Action: action}
 	if strings.HasPrefix(action, "This sysrq operation is disabled") {
@@ -39,10 +41,13 @@ func (b *headerBuilder) take(p *Parser, l *line) bool {
 	}
 	p.dump++
 	p.command = ""
-	for _, c := range sysrq.Commands() {
-		if strings.EqualFold(c.Action, action) {
+	if b.commands == nil {
+		b.commands = sysrq.Commands()
+	}
+	for i := range b.commands {
+		if c := &b.commands[i]; strings.EqualFold(c.Action, action) {
 			p.command = c.Name
-			b.header.Key = c.Key.String()
+			b.header.Key = letters[c.Key]
 			break
 		}
 	}
@@ -52,13 +57,13 @@ func (b *headerBuilder) take(p *Parser, l *line) bool {
 
 // actionOf is what stands behind the prefix, or behind what a console had on
 // the line before it.
-func actionOf(t []byte) string {
+func actionOf(t []byte) []byte {
 	if i := bytes.Index(t, []byte("SysRq : ")); i >= 0 {
 		t = t[i+len("SysRq : "):]
 	} else {
 		t = bytes.TrimPrefix(bytes.TrimPrefix(t, prefixes.sysrq), []byte("SysRq: "))
 	}
-	return strings.ToValidUTF8(string(bytes.TrimSpace(t)), "\ufffd")
+	return bytes.TrimSpace(t)
 }
 
 // helpBuilder reads the line of keys, which wraps in mails.

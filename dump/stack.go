@@ -78,7 +78,7 @@ func (s *stack) takeTag(n *names, l *line) bool {
 	if s.closed {
 		return false
 	}
-	name := string(l.tag.name)
+	name := n.of(l.tag.name)
 	switch {
 	case name == taskTag && l.tag.end:
 		if !s.task && len(s.frames) == 0 {

@@ -20,9 +20,13 @@ type traceBuilder struct {
 	trace Trace
 	// rules is how many of the two rules were seen.
 	rules int
+	names *names
+	// g has an event that may go on below, if event is set.
+	g     gather
+	event bool
 }
 
-func (b *traceBuilder) end()        {}
+func (b *traceBuilder) end()        { b.flush() }
 func (b *traceBuilder) whole() bool { return b.trace.Empty || b.rules == 2 }
 
 // maxEvents bounds a trace: the kernel's buffers hold some ten thousand events
@@ -37,6 +41,7 @@ func (b *traceBuilder) take(p *Parser, l *line) bool {
 		}
 		b.Kind, b.Body = KindTrace, &b.trace
 		b.trace, b.rules = Trace{Events: b.trace.Events[:0]}, 0
+		b.names, b.event = &p.names, false
 		return true
 	}
 	if l.class.begins() || l.rec.User || b.whole() || len(t) == 0 {
@@ -62,63 +67,86 @@ func (b *traceBuilder) take(p *Parser, l *line) bool {
 			return true
 		}
 	case '=':
-		if bytes.HasPrefix(t, []byte("=> ")) && len(b.trace.Events) > 0 {
-			return b.more(t)
+		if bytes.HasPrefix(t, []byte("=> ")) && b.event { // of a stack
+			b.g.more(l, nil)
+			return true
 		}
 	}
-	if e, ok := readEvent(&p.names, t); ok && len(b.trace.Events) < maxEvents {
-		b.trace.Events = append(b.trace.Events, e)
+	if i, _ := eventTime(t); i >= 0 {
+		if b.flush(); len(b.trace.Events) >= maxEvents {
+			return false
+		}
+		b.g.begin(l)
+		b.event = true
 		return true
 	}
-	return p.owner == builder(b) && l.bare && l.class == cOther && len(b.trace.Events) > 0 && b.more(t)
-}
-
-// maxText bounds an event's text.
-const maxText = 16 << 10
-
-// more is the rest of an event: of a wrapped line, or a stack.
-func (b *traceBuilder) more(t []byte) bool {
-	e := &b.trace.Events[len(b.trace.Events)-1]
-	if len(e.Text)+len(t) > maxText {
+	if p.owner != builder(b) || !l.bare || l.class != cOther || !b.event {
 		return false
 	}
-	e.Text += " " + strings.ToValidUTF8(string(t), "\ufffd")
+	b.g.more(l, nil)
 	return true
 }
 
-// readEvent reads one line. A name can hold blanks and dashes, so it is read
-// from its end; its text can hold anything, so the time is the first that fits.
-func readEvent(n *names, t []byte) (e Event, ok bool) {
-	for from := 0; ; {
-		i := bytes.Index(t[from:], []byte("us"))
+// flush reads the event that was gathered.
+func (b *traceBuilder) flush() {
+	if !b.event {
+		return
+	}
+	b.event = false
+	if e, ok := readEvent(b.names, b.g.text); ok {
+		b.trace.Events = append(b.trace.Events, e)
+	}
+}
+
+// eventTime finds the time, from where to where its digits stand: "123us : ",
+// "123us+: ". The mark says how long the last took. The line may be broken
+// behind it. An event's text can hold anything, so it is the first that fits.
+func eventTime(t []byte) (from, to int) {
+	for at := 0; ; {
+		i := bytes.Index(t[at:], []byte("us"))
 		if i < 0 {
-			return e, false
+			return -1, 0
 		}
-		i += from
-		from = i + 2
-		// "123us : ", "123us+: ": the mark says how long the last took.
-		if i == 0 || t[i-1]-'0' > 9 || !at(t, i+3, ':') || bytes.IndexByte([]byte(" +!#$@*"), t[i+2]) < 0 {
+		i += at
+		at = i + 2
+		if i == 0 || t[i-1]-'0' > 9 {
+			continue
+		}
+		if rest := t[i+2:]; len(rest) > 0 && (len(rest) < 2 || rest[1] != ':' || bytes.IndexByte([]byte(" +!#$@*"), rest[0]) < 0) && rest[0] != ':' {
 			continue
 		}
 		k := i
 		for k > 0 && t[k-1]-'0' <= 9 {
 			k--
 		}
-		e.Time, _ = number(t[k:i])
-		if !e.who(n, bytes.TrimRight(t[:k], " ")) {
-			return e, false
+		var e Event
+		if !e.who(nil, bytes.TrimRight(t[:k], " ")) {
+			return -1, 0
 		}
-		rest := bytes.TrimLeft(t[i+4:], " ")
-		if name, text, ok := bytes.Cut(rest, []byte(": ")); ok && nameLike(name) {
-			e.Name = n.of(name)
-			rest = text
-		}
-		e.Text = strings.ToValidUTF8(string(rest), "\ufffd")
-		return e, true
+		return k, i
 	}
 }
 
-// who reads "COMM-PID  CPUFLAGS".
+// readEvent reads one line. A name can hold blanks and dashes, so it is read
+// from its end.
+func readEvent(n *names, t []byte) (e Event, ok bool) {
+	from, to := eventTime(t)
+	if from < 0 {
+		return e, false
+	}
+	e.Time, _ = number(t[from:to])
+	e.who(n, bytes.TrimRight(t[:from], " "))
+	_, rest, _ := bytes.Cut(t[to:], []byte(":"))
+	rest = bytes.TrimLeft(rest, " ")
+	if name, text, ok := bytes.Cut(rest, []byte(": ")); ok && nameLike(name) {
+		e.Name = n.of(name)
+		rest = text
+	}
+	e.Text = strings.ToValidUTF8(string(rest), "\ufffd")
+	return e, true
+}
+
+// who reads "COMM-PID  CPUFLAGS"; without names it only looks.
 func (e *Event) who(n *names, t []byte) bool {
 	i := bytes.LastIndexByte(t, ' ')
 	if i < 0 {
@@ -135,6 +163,8 @@ func (e *Event) who(n *names, t []byte) bool {
 		return false
 	}
 	e.PID = decimal(t[i+1:])
-	e.Comm = n.of(bytes.TrimSpace(t[:i]))
+	if n != nil {
+		e.Comm = n.of(bytes.TrimSpace(t[:i]))
+	}
 	return e.PID >= 0
 }

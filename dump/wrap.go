@@ -18,6 +18,9 @@ type heldLine struct {
 // the next may show it to be the first part of a wrapped one.
 const maxHeld = 96
 
+// maxJoin bounds a line that goes on and on.
+const maxJoin = 1024
+
 // step takes the next line. What is only the beginning of a line is kept until
 // the next one has come: mailers break lines, and so do terminals, names with a
 // newline in them, and processors that print into each other's lines.
@@ -76,11 +79,14 @@ func (p *Parser) joins(l *line) bool {
 			continue
 		}
 		if j.class == cTorn { // more of it may come
+			if len(p.join) > maxJoin {
+				return false
+			}
 			h.text = append(h.text[:0], p.join...)
 			h.line = j
 			h.line.text, h.line.rec = h.text, &h.rec
 			h.line.lex()
-			return len(h.text) < 1024
+			return true
 		}
 		h.full = false
 		j.joined = glue != " "

@@ -88,6 +88,7 @@ type entry struct {
 	rec       Record
 	begun     bool  // something is known of it
 	first     int64 // the line that it began in, or 0
+	last      int64 // the last that has something of it, in an export
 	messages  bool  // it has one, in Log.message
 	generic   bool  // which a program wrote that knows nothing of kernels
 	cut       bool  // the message is longer than may be
@@ -195,9 +196,8 @@ func (l *Log) endEntry(torn bool) bool {
 	if e.dmesg {
 		text = text[:untilNext(text)]
 	}
-	if n := len(bytes.TrimRight(text, "\n")); n > 0 {
-		rec.Text = text[:n:n]
-	}
+	rec.Text = bytes.TrimRight(text, "\n")
+	l.own()
 	return true
 }
 
@@ -268,8 +268,11 @@ const maxBinary = 768 << 20
 // now. With its last return the export may have ended: then mode is modeLines,
 // and the line is held to be read again if it is not empty.
 func (l *Log) exportLine(line []byte) bool {
+	if l.headless && l.entry.first > 0 {
+		return false // of a field that is longer than may be
+	}
 	if len(line) == 0 {
-		l.number = max(l.number-1, l.entry.first)
+		l.number = l.entry.last // the empty line is none of the entry's
 		return l.entry.first > 0 && (l.endEntry(false) || l.framing(nil))
 	}
 	if l.entry.first == 0 {
@@ -280,6 +283,8 @@ func (l *Log) exportLine(line []byte) bool {
 		l.entry.reset()
 		l.entry.first = l.number
 	}
+	last := l.entry.last
+	l.entry.last = l.number
 	n := 0
 	for n < len(line) && n < maxField && (line[n]-'A' < 26 || line[n] == '_' || line[n]-'0' <= 9) {
 		n++
@@ -298,8 +303,8 @@ func (l *Log) exportLine(line []byte) bool {
 	case l.cut:
 	default:
 		// Reading on may move the line.
-		l.prefix = append(l.prefix[:0], line...)
-		l.line = l.prefix
+		l.name = append(l.name[:0], line...)
+		l.line, l.start = l.name, -1
 		size, ok := l.peekSize()
 		if !ok {
 			break
@@ -312,7 +317,7 @@ func (l *Log) exportLine(line []byte) bool {
 	// No field: the export was cut here.
 	l.mode, l.held = modeLines, true
 	number := l.number
-	l.number = max(number-1, l.entry.first) // a CR ends no line for an editor
+	l.number = max(last, l.entry.first)
 	ok := l.endEntry(true) || l.framing(nil)
 	l.number = number
 	return ok
@@ -349,6 +354,7 @@ func (l *Log) exportBinary(f field, size uint64) bool {
 				l.fill()
 			}
 			if l.pos == l.end {
+				l.number = max(l.number, l.entry.last)
 				return l.endEntry(true) || l.framing(nil)
 			}
 			continue
@@ -374,6 +380,7 @@ func (l *Log) exportBinary(f field, size uint64) bool {
 	if l.pos < l.end && l.buf[l.pos] == '\n' {
 		l.skip(1)
 	}
+	l.entry.last = l.number
 	return false
 }
 

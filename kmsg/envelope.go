@@ -42,27 +42,31 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		return 0, false
 	}
 	switch c := b[0]; {
-	case c == ' ' || c == '\t':
+	case c == ' ' || c == '\t' || blank(b) > 0:
 		// The kernel's own indentation has no mark behind it.
-		k := 1
-		for k < len(b) && (b[k] == ' ' || b[k] == '\t') {
-			k++
+		k := 0
+		for {
+			n := blank(b[k:])
+			if at(b, k, '\t') {
+				n = 1
+			}
+			if n == 0 {
+				break
+			}
+			k += n
 		}
 		return l.before(b, k, e, depth)
 	case c == '>':
 		// "> " of a mail. /proc/sched_debug marks the running task with ">R".
-		k := 1
-		if at(b, k, ' ') {
-			k++
+		switch {
+		case at(b, 1, ' '):
+			n, certain = l.peel(b[2:], e, depth+1)
+			return 2 + n, certain
+		case len(b) == 1 || b[1] == '>':
+			n, certain = l.peel(b[1:], e, depth+1)
+			return 1 + n, certain
 		}
-		if n, ok := l.before(b, k, e, depth); ok {
-			return n, true
-		}
-		if k == 2 || len(b) == 1 || b[1] == '>' {
-			n, ok := l.peel(b[k:], e, depth+1)
-			return k + n, ok
-		}
-		return 0, false
+		return l.before(b, 1, e, depth)
 	case c == '[':
 		if _, s := stamp(b); s > 0 {
 			return 0, true
@@ -87,6 +91,10 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		}
 		return 0, false
 	}
+	// All else has a colon, in a time or behind a name.
+	if bytes.IndexByte(b[:min(len(b), maxWord)], ':') < 0 {
+		return 0, false
+	}
 	if k := decoded(b, e); k > 0 {
 		e.kernel, e.sealed = true, true
 		n, _ = l.peel(b[k:], e, depth+1)
@@ -98,6 +106,12 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 	}
 	if k, kind := timeAt(b); k > 0 {
 		return l.behindTime(b, k, kind, e, depth)
+	}
+	// grep writes the file's name before what it found.
+	if k := bytes.IndexByte(b[:min(len(b), maxWord)], ':') + 1; k > 1 && k < len(b) && bytes.IndexByte(b[:k], ' ') < 0 {
+		if c := b[k]; c == '[' || c == '<' || c-'0' <= 9 || c-'A' < 26 {
+			return l.before(b, k, e, depth)
+		}
 	}
 	return 0, false
 }
@@ -370,10 +384,10 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 			l.host, l.hostKnown = append(l.host[:0], host...), true
 		case known || pid && hosts > 0 || e.level >= 0 && hosts <= 1:
 			e.user = true
-		default:
-			if kind == timeSyslog && hosts > 0 {
+			if pid && hosts > 0 {
 				l.host, l.hostKnown = append(l.host[:0], host...), true
 			}
+		default:
 			return 0
 		}
 		e.escapes, e.sealed = true, true

@@ -102,6 +102,7 @@ func (l *Log) fragments(whole []byte, n int) bool {
 	}
 	rec.Torn = torn || l.cutNow
 	l.headless = false
+	l.text, l.dict, rec.Prefix = rec.Text, rec.Dict, l.prefix
 	l.own()
 	return true
 }

@@ -58,6 +58,9 @@ func startsJSON(line []byte) (skip int, fragment, ok bool) {
 		n++
 	}
 	b := line[n:]
+	if len(b) == 0 || !mayBeStructured(b[0]) {
+		return 0, false, false
+	}
 	for _, lead := range jsonLeads {
 		if bytes.HasPrefix(b, lead) {
 			n += len(lead)
@@ -149,7 +152,7 @@ func (l *Log) readJSON() bool {
 		}
 	}
 	if l.cut {
-		return false // the rest of the line is still to come
+		return l.goOn() // the rest of the line is still to come
 	}
 	if j.state == jsonString {
 		return l.noJSON()
@@ -161,6 +164,12 @@ func (l *Log) readJSON() bool {
 		l.mode = modeLines
 		return l.endEntry(false) || l.framing(l.line)
 	}
+	return l.goOn()
+}
+
+// goOn keeps the line, of which no record came, and reads the next.
+func (l *Log) goOn() bool {
+	l.name = append(l.name[:0], l.line...)
 	return false
 }
 
@@ -226,8 +235,12 @@ func (l *Log) jsonWord() {
 	j.state = jsonComma
 	switch {
 	case j.depth > 0 && j.open[j.depth-1] == '[':
-		if b, n := number(v); j.field == fieldMessage && n > 0 && b < 256 && len(l.message) < maxLine {
-			l.message = append(l.message, byte(b))
+		if b, n := number(v); j.field == fieldMessage && n > 0 && b < 256 {
+			if len(l.message) < maxLine {
+				l.message = append(l.message, byte(b))
+			} else {
+				l.entry.cut = true
+			}
 		}
 	case j.field != fieldMessage && j.field != fieldLine:
 		l.set(j.field, v)
@@ -237,9 +250,7 @@ func (l *Log) jsonWord() {
 // jsonText reads on in a string, and reports whether there is a record.
 func (l *Log) jsonText() bool {
 	j := &l.json
-	if n := len(l.decoded); j.flushed && j.kept < n {
-		l.decoded = l.decoded[:copy(l.decoded, l.decoded[n-j.kept:])]
-	}
+	l.keep()
 	for len(j.rest) > 0 {
 		if j.escape == 0 {
 			n := 0
@@ -292,6 +303,13 @@ func (l *Log) jsonText() bool {
 	}
 	j.kept = len(l.decoded)
 	return false
+}
+
+// keep drops what has come out of a string already.
+func (l *Log) keep() {
+	if n, j := len(l.decoded), &l.json; j.flushed && j.kept < n {
+		l.decoded = l.decoded[:copy(l.decoded, l.decoded[n-j.kept:])]
+	}
 }
 
 var (
@@ -438,9 +456,12 @@ func (l *Log) noJSON() bool {
 // endJSON ends what the end of the stream has cut.
 func (l *Log) endJSON() bool {
 	j := &l.json
-	l.mode = modeLines
-	if j.state == jsonString && !j.isKey && l.endString(true) {
-		return true
+	if j.state == jsonString && !j.isKey {
+		l.keep()
+		if l.endString(true) {
+			return true // and what else there is the next time
+		}
 	}
-	return l.endEntry(true) || l.framing(l.line)
+	l.mode = modeLines
+	return l.endEntry(true) || l.framing(l.name)
 }

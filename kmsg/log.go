@@ -12,9 +12,18 @@ import (
 // comes out as well: every line that is not empty is in some record's Lines.
 //
 // What stood before the kernel's text becomes fields and Prefix. Text is what
-// the kernel printed, with its indentation and without escape sequences of
-// terminals. A record with an empty Text and neither a stamp nor a level is a
-// line of the source that held nothing but framing, which its Prefix shows.
+// the kernel printed, with its indentation, and without the escape sequences of
+// terminals. A line of the source that held nothing but framing, such as the
+// bracket at the end of JSON, is a record without marks.
+//
+//	dmesg, with all its options     journalctl -o short…, cat, export, json…
+//	/dev/kmsg, netconsole           system logs of RFC 3164 and 5424, logread
+//	serial lines, with CI's clocks  pstore, vmcore-dmesg
+//	a dump in a JSON string         all of them quoted, indented, or from grep -n
+//
+// Records of several lines keep their newlines where the form has one record
+// for them: /dev/kmsg, #012 in system logs, the journal, dmesg --json. A string
+// of other JSON comes out line by line.
 //
 // Lines that a mail program wrapped are not joined: whoever knows the grammar
 // can. Their second halves are records without Kernel. The parts of a pstore
@@ -32,6 +41,8 @@ type Log struct {
 	rest  []byte
 	held  bool // line was looked at and is still to come
 	begun bool // a line was seen
+	// mailed: spaces became no-break spaces on the way.
+	mailed bool
 	// cutNow: what a record is made of ends where its line does not.
 	cutNow bool
 
@@ -65,6 +76,7 @@ type Log struct {
 	text, dict, prefix      []byte
 	joined, fragment        []byte // fragments, and what the next begins with
 	decoded, message, pairs []byte
+	name                    []byte // a line that reading on may move
 }
 
 // mode is what a line is read as.
@@ -143,7 +155,8 @@ func (l *Log) Scan() bool {
 		l.cutNow, l.inMore = l.cut, false
 		// Most files have no escape sequence at all: that is asked once for a
 		// whole buffer.
-		if l.esc.find(l.buf, 0x1b, l.start, l.end) < l.start+len(line) {
+		if l.start < 0 && bytes.IndexByte(line, 0x1b) >= 0 ||
+			l.start >= 0 && l.esc.find(l.buf, 0x1b, l.start, l.end) < l.start+len(line) {
 			n := stripEscapes(line)
 			if n == 0 && l.mode == modeLines {
 				l.rec = Record{Level: LevelUnknown, Prefix: line[:len(line):len(line)]}
@@ -225,7 +238,7 @@ func (l *Log) record(line []byte) {
 func bare(line []byte, c byte) bool {
 	switch c {
 	case '[': // not [00:01:02] or [2026-11-05 …]
-		return len(line) < 6 || line[3] != ':' && line[5] != '-'
+		return len(line) < 6 || line[3] != ':' && line[5] != '-' && line[5] != '/'
 	case '<': // not <4>Nov or <4>1 2026
 		i := bytes.IndexByte(line[:min(len(line), 6)], '>')
 		return i > 0 && at(line, i+1, '[')
@@ -237,6 +250,8 @@ func bare(line []byte, c byte) bool {
 func (l *Log) unwrap(line []byte, e *envelope) (n int) {
 	if c := line[0]; c < ' ' || c == 0x7f {
 		n = len(line) - len(trimNoise(line))
+	} else if !l.begun {
+		n = len(line) - len(bytes.TrimPrefix(line, byteOrderMark))
 	}
 	k, _ := l.peel(line[n:], e, 0)
 	// An envelope around nothing has lost its blank: the next would keep it.
@@ -277,14 +292,18 @@ func (l *Log) kernelLine(whole []byte, n int, e envelope) {
 	if e.escapes {
 		whole = whole[:n+undoOctal(whole[n:])]
 	}
+	mailed := l.mailed
+	if mailed {
+		whole = whole[:n+undoBlanks(whole[n:])]
+	}
 	line := whole[n:]
 	rec := &l.rec
 	*rec = Record{Level: e.level, Facility: e.facility, Kernel: e.kernel, User: e.user || e.facility != 0}
 	if len(line) > 0 && !e.user {
 		switch c := line[0]; {
 		case c == '[' || c == '<':
-			k, mailed := l.marks(line)
-			if mailed {
+			k := l.marks(line)
+			if l.mailed && !mailed {
 				whole = whole[:n+k+undoBlanks(line[k:])]
 				line = whole[n:]
 			}
@@ -336,12 +355,14 @@ func isPart(line []byte) bool {
 	return ok && digits(part) && bytes.IndexByte(name, '#') > 0 && bytes.IndexByte(name, ' ') < 0
 }
 
-var partIs = []byte(" Part")
+var (
+	partIs  = []byte(" Part")
+	noBreak = []byte("\u00a0")
+)
 
 // marks reads what the kernel put before its text, in whichever form it was
-// kept, and returns its length, and whether a mail program made no-break spaces
-// of its spaces: then it did the same to the text.
-func (l *Log) marks(b []byte) (n int, mailed bool) {
+// kept, and returns its length.
+func (l *Log) marks(b []byte) (n int) {
 	rec := &l.rec
 	level, facility := rec.Level, rec.Facility
 	n = rec.prefix(b)
@@ -353,14 +374,16 @@ func (l *Log) marks(b []byte) (n int, mailed bool) {
 				break
 			}
 		}
-		mailed = bytes.IndexByte(b[:n], 0xc2) >= 0
+		// What a mail program did to the spaces of a stamp it did to those of
+		// the text, and of all that follows.
+		l.mailed = l.mailed || bytes.Contains(b[:n], noBreak)
 	}
 	if rec.Level < 0 {
 		rec.Level, rec.Facility = level, facility
 	}
 	rec.User = rec.User || rec.Facility != 0
 	if !rec.HasTime || n == len(b) {
-		return n, mailed
+		return n
 	}
 	switch c := b[n]; {
 	case c == '[':
@@ -374,7 +397,7 @@ func (l *Log) marks(b []byte) (n int, mailed bool) {
 	case c != ' ':
 		n += l.monotonic(b[n:])
 	}
-	return n, mailed
+	return n
 }
 
 // monotonic reads "host kernel: " behind a stamp, as journalctl -o
@@ -446,15 +469,17 @@ func (l *Log) kmsgLine(whole []byte, n int) bool {
 		l.last = l.number
 		rec.Torn = l.cut
 	}
+	l.text, l.dict, rec.Prefix = rec.Text, rec.Dict, l.prefix
 	l.own()
 	return true
 }
 
-// own keeps the buffers that Parse filled, for the next record.
+// own tidies a record that does not lie in buf.
 func (l *Log) own() {
 	rec := &l.rec
-	l.text, l.dict = rec.Text, rec.Dict
-	rec.Prefix = l.prefix
+	if bytes.IndexByte(rec.Text, 0x1b) >= 0 {
+		rec.Text = rec.Text[:stripEscapes(rec.Text)]
+	}
 	if len(rec.Text) == 0 {
 		rec.Text = nil
 	}

@@ -149,6 +149,26 @@ var logs = []struct{ name, in, want string }{
 3 880.020641 k"c"
 4 880.020641 k" d"
 5 12.345678 k"[c000000062] e"`},
+	{"no-break spaces", "[12345.020641]\u00a0 a\n[12345.020641] \u00a0b\n\u00a0\u00a0c\nx\u00a0y\n", `
+1 12345.020641 k" a"
+2 12345.020641 k" b"
+3 "  c"
+4 "x y"`},
+	{"nobody's no-break spaces", "[12345.020641] x\u00a0y\n\u00a0 [12345.020641] a\n", `
+1 12345.020641 k"x\u00a0y"
+2 12345.020641 k"a"`},
+	{"byte order mark", "\ufeff[    3.772366] a\n\ufeffb\n", `
+1 3.772366 k"a"
+2 "\ufeffb"`},
+	{"grep in several files", "/var/log/kern.log:Nov  5 12:00:00 host kernel: [   12.345678] a\nmessages:Nov  5 12:00:01 host kernel:  b\ntask:x [   12\nx:1\nconsole:[   12.345678] c\n", `
+1 12.345678 k"a"
+2 k" b"
+3 "task:x [   12"
+4 "x:1"
+5 12.345678 k"c"`},
+	{"dates with strokes", "2026/11/23 21:51:00 [   12.345678] a\n[2026/11/23 21:51:00] [   12.345678] b\n", `
+1 12.345678 k"a"
+2 12.345678 k"b"`},
 	{"no stamps either", "[  OK  ] Started\n[1] 4711\n[ 12.5%] x\n[<ffffffff810>] f+0x1/0x2\n[ 1804]    89  1804 y\n[drm] z\n", `
 1 "[  OK  ] Started"
 2 "[1] 4711"
@@ -224,6 +244,9 @@ var logs = []struct{ name, in, want string }{
 2 3.772367 k" b"
 3 3.772368 u"c"
 4 3.772368 k"other: d"`},
+	{"journalctl -o short-delta", "[    3.772366 <    0.000000 >] host kernel: a\n[    3.772367 <    0.000001 >] host kernel:  b\n", `
+1 3.772366 k"a"
+2 3.772367 k" b"`},
 	{"journalctl elsewhere", "Mär 05 12:00:00 host kernel: a\n11月 05 12:00:00 host kernel: b\n", `
 1 k"a"
 2 k"b"`},
@@ -243,6 +266,11 @@ var logs = []struct{ name, in, want string }{
 3 " f+0x1/0x2"
 4 "INFO: task x:1 blocked"
 5 "Call Trace: x"`},
+	{"no program's name, twice", strings.Repeat("Nov 05 12:00:00 Hardware name: QEMU\nNov 05 12:00:00 Call Trace:\n", 2), `
+1 "Hardware name: QEMU"
+2 "Call Trace:"
+3 "Hardware name: QEMU"
+4 "Call Trace:"`},
 	{"quotes", "> [    3.772366] a\n> >  [    3.772366]  b\n>> Nov  5 12:00:00 host kernel:  c\n>\n> d\n>  e\n>R f\n>[    3.772366] g\n", `
 1 3.772366 k"a"
 2 3.772366 k" b"
@@ -284,7 +312,7 @@ var logs = []struct{ name, in, want string }{
 1 "\xff\xfe"
 2 1.000000 k"\xff\x00b"`},
 	{"dmesg --json", "{\n   \"dmesg\": [\n      {\n         \"pri\": 4,\n         \"time\":     3.772366,\n         \"msg\": \" a\\nb\\u001b\"\n      },{\n         \"pri\": 14,\n         \"time\": 12345.772366,\n         \"caller\": \"T12\",\n         \"msg\": \"\"\n      }\n   ]\n}\n", `
-1-7 3.772366 0.4 k" a\nb\x1b"
+1-7 3.772366 0.4 k" a\nb"
 8-12 12345.772366 T12 1.6 ku""
 13-14 "}"`},
 	{"dmesg -x --json", "{\n   \"dmesg\": [\n      {\n         \"fac\": \"kern\",\n         \"pri\": \"warn\",\n         \"msg\": \"a\"\n      }\n   ]\n}\n[    3.772366] b\n", `
@@ -336,6 +364,10 @@ var logs = []struct{ name, in, want string }{
 11 "\"k\":"`},
 	{"JSON cut", "{\"MESSAGE\":\"a\",\"_TRANSPORT\":\"kernel\"", `
 1 kt"a"`},
+	{"JSON cut in a string behind a message", "{\"MESSAGE\":\"m\",\"_TRANSPORT\":\"kernel\",\"x\":\"a\\nb", `
+1 "a"
+1 t"b"
+1 kt"m"`},
 	{"JSON cut in a string", "{\"x\":\"a\\n[    3.772366] b", `
 1 "a"
 1 3.772366 kt"b"`},
@@ -461,4 +493,33 @@ func FuzzLog(f *testing.F) {
 		}
 		checkLog(t, in, all)
 	})
+}
+
+func ExampleLog() {
+	file := strings.NewReader(`> Nov  5 12:00:01 db1 systemd[1]: Started Session 4 of user root.
+> Nov  5 12:00:07 db1 kernel: [   12.345678] sysrq: Show Blocked State
+> Nov  5 12:00:07 db1 kernel: [   12.345691] task:tar             state:D stack:0
+>      pid:4711
+`)
+	l := NewLog(file)
+	for l.Scan() {
+		line, _ := l.Lines()
+		r := l.Record()
+		switch {
+		case r.User:
+			fmt.Printf("%d: a program: %s\n", line, r.Text)
+		case r.Kernel:
+			fmt.Printf("%d: kernel at %v: %s\n", line, r.Time, r.Text)
+		default:
+			fmt.Printf("%d: who knows: %q\n", line, r.Text)
+		}
+	}
+	if err := l.Err(); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// 1: a program: Started Session 4 of user root.
+	// 2: kernel at 12.345678s: sysrq: Show Blocked State
+	// 3: kernel at 12.345691s: task:tar             state:D stack:0
+	// 4: who knows: "     pid:4711"
 }

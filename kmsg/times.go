@@ -71,7 +71,7 @@ func bareTime(b []byte) (n int, kind timeKind) {
 
 // isoTime reads "2026-11-05T12:00:00.123456+01:00" and its like.
 func isoTime(b []byte) (n int, kind timeKind) {
-	if len(b) < 19 || b[4] != '-' || b[7] != '-' || b[10] != 'T' && b[10] != ' ' || !clock(b[11:]) ||
+	if len(b) < 19 || b[4] != '-' && b[4] != '/' || b[7] != b[4] || b[10] != 'T' && b[10] != ' ' || !clock(b[11:]) ||
 		!digits(b[:4]) || !digits(b[5:7]) || !digits(b[8:10]) {
 		return 0, timeNone
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -72,6 +73,12 @@ func TestScripts(t *testing.T) {
 			},
 			"status": func(ts *testscript.TestScript, neg bool, args []string) {
 				runStatus(ts, neg, args, false)
+			},
+			"fed": func(ts *testscript.TestScript, neg bool, args []string) { // with a file on stdin
+				f, err := os.Open(ts.MkAbs(args[0]))
+				ts.Check(err)
+				defer f.Close()
+				runOn(ts, f, neg, args[1:], false)
 			},
 			"helped": func(ts *testscript.TestScript, _ bool, args []string) {
 				runStatus(ts, false, append(append([]string{"0", "sysrq"}, args...), "--help"), false)
@@ -143,6 +150,10 @@ func exists(name string) bool { _, err := os.Lstat(name); return err == nil }
 // runStatus runs a program that has to end with a status. What it printed is
 // in the files out and err.
 func runStatus(ts *testscript.TestScript, neg bool, args []string, unread bool) {
+	runOn(ts, nil, neg, args, unread)
+}
+
+func runOn(ts *testscript.TestScript, stdin io.Reader, neg bool, args []string, unread bool) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: status N PROGRAM WORD...")
 	}
@@ -160,7 +171,7 @@ func runStatus(ts *testscript.TestScript, neg bool, args []string, unread bool) 
 		}
 	}
 	cmd := exec.Command(path, args[2:]...)
-	cmd.Dir, cmd.Env = ts.MkAbs("."), env
+	cmd.Dir, cmd.Env, cmd.Stdin = ts.MkAbs("."), env, stdin
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if unread {

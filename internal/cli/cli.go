@@ -270,7 +270,7 @@ Exit status, of the worst step:
 	root.PersistentFlags().BoolVar(&p.json, "json", false, "print one JSON object a line")
 	opts.addFlags(root.Flags())
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(p.listCommand(), p.watchCommand(), p.versionCommand(), p.labCommand(), p.targetsHelp(), p.completionCommand())
+	root.AddCommand(p.listCommand(), p.watchCommand(), p.versionCommand(), p.reportCommand(), p.labCommand(), p.targetsHelp(), p.completionCommand())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetHelpCommand(p.helpCommand())
 	usual := root.HelpFunc()

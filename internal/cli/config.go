@@ -126,7 +126,7 @@ func parseConfig(file, text string) ([]sysrq.Sequence, error) {
 }
 
 // subcommands are words that never reach a sequence.
-var subcommands = []string{"list", "watch", "targets", "lab", "version", "completion", "help"}
+var subcommands = []string{"report", "list", "watch", "targets", "lab", "version", "completion", "help"}
 
 func goodName(name string) error {
 	switch {

@@ -186,15 +186,17 @@ func (t *teller) Waiting(what string) {
 func (t *teller) Told(what string) { t.say("%s", what) }
 
 func (t *teller) result(how string, r drill.Report) {
-	text := fmt.Sprintf("%-9s %7s  %s", how+":", short(r.Took.Round(100*time.Millisecond)), r.Sentence())
+	outcome := sysrq.Failed
 	if r.OK() {
-		text = t.style.outcome(sysrq.Done, text)
-	} else {
-		text = t.style.outcome(sysrq.Failed, text)
+		outcome = sysrq.Done
 	}
+	label := fmt.Sprintf("%-9s %7s  ", how+":", short(r.Took.Round(100*time.Millisecond)))
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fmt.Fprintln(t.out, text)
+	for _, l := range wrap(r.Sentence(), width(t.out)-1-len(label)) {
+		fmt.Fprintln(t.out, t.style.outcome(outcome, label+l))
+		label = strings.Repeat(" ", len(label))
+	}
 }
 
 func (t *teller) say(format string, args ...any) {

@@ -99,17 +99,7 @@ func (p *program) versionCommand() *cobra.Command {
 		Example: `  sysrq version
   sysrq version --json`,
 		RunE: func(*cobra.Command, []string) error {
-			version, revision := "devel", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				if info.Main.Version != "" && info.Main.Version != "(devel)" {
-					version = info.Main.Version
-				}
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = s.Value
-					}
-				}
-			}
+			version, revision := buildVersion()
 			w := newErrWriter(p.stdout)
 			if p.json {
 				w.json(map[string]string{"version": version, "revision": revision, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
@@ -123,4 +113,20 @@ func (p *program) versionCommand() *cobra.Command {
 			return w.err
 		},
 	}
+}
+
+// buildVersion is what this program was built from.
+func buildVersion() (version, revision string) {
+	version = "devel"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		if info.Main.Version != "" && info.Main.Version != "(devel)" {
+			version = info.Main.Version
+		}
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				revision = s.Value
+			}
+		}
+	}
+	return version, revision
 }

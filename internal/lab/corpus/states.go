@@ -115,7 +115,7 @@ var mounted = steps(
 // hungReports is what khungtaskd says of the state, which others have to wait
 // two minutes for.
 var hungReports = shot{
-	name: "hung", until: "blocked for more than", not: pcOnly,
+	name: "hung", until: "for more than", not: pcOnly, // 7.2: "blocked in I/O wait for more than"
 	before: steps(
 		writes("/proc/sys/kernel/hung_task_check_interval_secs", "1"),
 		writes("/proc/sys/kernel/hung_task_timeout_secs", "2"),

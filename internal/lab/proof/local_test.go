@@ -37,7 +37,7 @@ const (
 func startLocal(t *testing.T, series string, c lab.Config) localRun {
 	t.Helper()
 	c.Kernel, c.Init, c.Once, c.Quiet = lab.FindT(t, "amd64", series), program(t), true, true
-	ctx, cancel := lab.Within(t.Context(), 2*time.Minute, t.Name())
+	ctx, cancel := lab.Within(t.Context(), 4*time.Minute, t.Name())
 	t.Cleanup(cancel)
 	m := localRun{lab.StartT(t, c), ctx}
 	_, err := m.WaitBoot(ctx)
