@@ -22,7 +22,7 @@ var pageJS string
 
 // HTMLOptions say how a page is written. The zero value is right.
 type HTMLOptions struct {
-	// RawLimit is how many bytes of the log the page carries; 8 MiB where it is
+	// RawLimit is how many bytes of the log the page carries; 4 MiB where it is
 	// 0, none where it is negative. The lines near findings come in addition,
 	// whatever it is, where there are lines at all.
 	RawLimit int64
