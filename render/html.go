@@ -22,7 +22,7 @@ var pageJS string
 
 // HTMLOptions say how a page is written. The zero value is right.
 type HTMLOptions struct {
-	// RawLimit is how many bytes of the log the page carries; 8 MiB where it is
+	// RawLimit is how many bytes of the log the page carries; 4 MiB where it is
 	// 0, none where it is negative. The lines near findings come in addition,
 	// whatever it is, where there are lines at all.
 	RawLimit int64
@@ -337,7 +337,7 @@ func (p *page) num(s string)  { p.str(`<td class="n">`, esc(s), "</td>") }
 func (p *page) code(s string) { p.str(`<td class="c">`, esc(s), "</td>") }
 func (p *page) int(n int64)   { p.num(fmt.Sprint(n)) }
 func (p *page) at(b *dump.Block) {
-	p.str(`<td class="n">`)
+	p.str("<td>")
 	p.lines(spansOf(b), 2)
 	p.str("</td>")
 }
