@@ -193,7 +193,7 @@ func (p *Parser) record(r *kmsg.Record) {
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {
 			t, rest, more = text[:i], text[i+1:], true
 		}
-		if len(t) > 0 && (t[0] > ' ' || len(bytes.TrimSpace(t)) > 0) {
+		if n := len(t); n > 0 && (t[0] > ' ' || t[n-1] > ' ' || len(bytes.TrimSpace(t)) > 0) {
 			l := &p.line
 			l.text, l.rec, l.first, l.last, l.bare = t, r, first, last, bare
 			l.before, l.joined = len(r.Prefix), false
