@@ -128,6 +128,10 @@ func (l *line) lex() {
 	case '[', '?', '(', '_':
 		l.lexFrame(t)
 	default:
+		if i == 1 && lower[c] && l.frame.read(t) { // as x86 prints nearly all
+			l.class = cFrame
+			return
+		}
 		if l.lexWord(t, i) {
 			return
 		}
@@ -147,8 +151,8 @@ var lower = func() (ok [256]bool) {
 }()
 
 func (l *line) lexFrame(t []byte) {
-	if f, ok := readFrame(t); ok {
-		l.frame, l.class = f, cFrame
+	if l.frame.read(t) {
+		l.class = cFrame
 		return
 	}
 	switch {
@@ -448,6 +452,7 @@ func (l *line) lexSysrq(t []byte) {
 }
 
 func (l *line) lexInfo(t []byte) {
+	l.task = rawTask{}
 	switch t = bytes.TrimPrefix(t, prefixes.info); {
 	case bytes.HasPrefix(t, []byte("task")):
 		switch {
@@ -489,6 +494,7 @@ func (l *line) lexRCU(t []byte) {
 }
 
 func (l *line) lexLockup(t []byte) {
+	l.task = rawTask{}
 	switch {
 	case bytes.Contains(t, []byte("soft lockup - CPU#")):
 		l.class = cSoft

@@ -187,12 +187,16 @@ func (p *Parser) record(r *kmsg.Record) {
 	if r.HasTime {
 		p.tick(r.Time)
 	}
-	text := r.Text
-	for {
-		t, rest, more := bytes.Cut(text, lf)
-		if len(bytes.TrimSpace(t)) > 0 {
+	bare := p.marks.bare(r)
+	for text := r.Text; ; {
+		t, rest, more := text, []byte(nil), false
+		if i := bytes.IndexByte(text, '\n'); i >= 0 {
+			t, rest, more = text[:i], text[i+1:], true
+		}
+		if n := len(t); n > 0 && (t[0] > ' ' || t[n-1] > ' ' || len(bytes.TrimSpace(t)) > 0) {
 			l := &p.line
-			*l = line{text: t, rec: r, first: first, last: last, bare: p.marks.bare(r), before: len(r.Prefix)}
+			l.text, l.rec, l.first, l.last, l.bare = t, r, first, last, bare
+			l.before, l.joined = len(r.Prefix), false
 			l.lex()
 			p.step(l)
 		}
@@ -202,8 +206,6 @@ func (p *Parser) record(r *kmsg.Record) {
 		text = rest
 	}
 }
-
-var lf = []byte{'\n'}
 
 // anotherBoot is how far the kernel's clock has to go back for another kernel
 // to be speaking: between processors it goes back a little.

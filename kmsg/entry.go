@@ -304,7 +304,7 @@ func (l *Log) exportLine(line []byte) bool {
 	default:
 		// Reading on may move the line.
 		l.name = append(l.name[:0], line...)
-		l.line = l.name
+		l.line, l.start = l.name, -1
 		size, ok := l.peekSize()
 		if !ok {
 			break

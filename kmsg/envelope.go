@@ -91,6 +91,10 @@ func (l *Log) peel(b []byte, e *envelope, depth int) (n int, certain bool) {
 		}
 		return 0, false
 	}
+	// All else has a colon, in a time or behind a name.
+	if bytes.IndexByte(b[:min(len(b), maxWord)], ':') < 0 {
+		return 0, false
+	}
 	if k := decoded(b, e); k > 0 {
 		e.kernel, e.sealed = true, true
 		n, _ = l.peel(b[k:], e, depth+1)
@@ -380,10 +384,10 @@ func (l *Log) names(b []byte, kind timeKind, e *envelope) int {
 			l.host, l.hostKnown = append(l.host[:0], host...), true
 		case known || pid && hosts > 0 || e.level >= 0 && hosts <= 1:
 			e.user = true
-		default:
-			if kind == timeSyslog && hosts > 0 {
+			if pid && hosts > 0 {
 				l.host, l.hostKnown = append(l.host[:0], host...), true
 			}
+		default:
 			return 0
 		}
 		e.escapes, e.sealed = true, true

@@ -58,6 +58,9 @@ func startsJSON(line []byte) (skip int, fragment, ok bool) {
 		n++
 	}
 	b := line[n:]
+	if len(b) == 0 || !mayBeStructured(b[0]) {
+		return 0, false, false
+	}
 	for _, lead := range jsonLeads {
 		if bytes.HasPrefix(b, lead) {
 			n += len(lead)

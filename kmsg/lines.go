@@ -28,7 +28,8 @@ type lines struct {
 	lf, cr   finder
 	esc      finder // a Log's
 
-	// line is what next found, in buf at start, without its end.
+	// line is what next found, in buf at start, without its end. A Log may put
+	// another there; start is less than 0 then.
 	line  []byte
 	start int
 	// cut: line ends where its line does not.

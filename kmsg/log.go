@@ -155,7 +155,8 @@ func (l *Log) Scan() bool {
 		l.cutNow, l.inMore = l.cut, false
 		// Most files have no escape sequence at all: that is asked once for a
 		// whole buffer.
-		if l.esc.find(l.buf, 0x1b, l.start, l.end) < l.start+len(line) {
+		if l.start < 0 && bytes.IndexByte(line, 0x1b) >= 0 ||
+			l.start >= 0 && l.esc.find(l.buf, 0x1b, l.start, l.end) < l.start+len(line) {
 			n := stripEscapes(line)
 			if n == 0 && l.mode == modeLines {
 				l.rec = Record{Level: LevelUnknown, Prefix: line[:len(line):len(line)]}

@@ -266,6 +266,11 @@ var logs = []struct{ name, in, want string }{
 3 " f+0x1/0x2"
 4 "INFO: task x:1 blocked"
 5 "Call Trace: x"`},
+	{"no program's name, twice", strings.Repeat("Nov 05 12:00:00 Hardware name: QEMU\nNov 05 12:00:00 Call Trace:\n", 2), `
+1 "Hardware name: QEMU"
+2 "Call Trace:"
+3 "Hardware name: QEMU"
+4 "Call Trace:"`},
 	{"quotes", "> [    3.772366] a\n> >  [    3.772366]  b\n>> Nov  5 12:00:00 host kernel:  c\n>\n> d\n>  e\n>R f\n>[    3.772366] g\n", `
 1 3.772366 k"a"
 2 3.772366 k" b"

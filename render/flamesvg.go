@@ -50,11 +50,13 @@ func drawFlame(o *output, root *flame, alone bool) {
 		if f.blocked > 0 {
 			title += fmt.Sprintf(", %d blocked", f.blocked)
 		}
-		o.str(`<title>`, esc(title), `</title><rect x="`, px(x), `" y="`, px(y), `" width="`, px(w), `" height="`, px(flameRow), `"/>`)
+		o.str(`<title>`, esc(title), `</title><rect x="`, px(x), `" y="`, px(y), `" width="`, px(w), `" height="`, px(flameRow), `"/></g>`)
+		// The name stands beside its box, not in it: to a screen reader the box has
+		// its whole name, and half of it again would be noise.
 		if fit := int((w - 6) / (charWidth * 11 / 12)); fit >= 3 {
 			o.str(`<text aria-hidden="true" x="`, px(x+3), `" y="`, px(y+13), `">`, esc(clip(f.name, fit)), `</text>`)
 		}
-		o.str("</g>\n")
+		o.str("\n")
 		for _, c := range f.children {
 			if float64(c.count)*scale >= flameMin {
 				draw(c, at, d+1)

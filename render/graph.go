@@ -67,9 +67,9 @@ func waitGraph(g *diagnose.Graph, limit int) wgraph {
 		if len(gn.Lines) > 0 {
 			wn.first, wn.last = gn.Lines[0].First, gn.Lines[0].Last
 		}
-		if gn.Kind == diagnose.NodeTasks && len(out[i]) > 0 && !waitedFor[i] && !gn.Root && !gn.Cycle {
+		if gn.Kind == diagnose.NodeTasks && len(out[i]) > 0 && !waitedFor[i] && !gn.Cycle {
 			var key strings.Builder
-			key.WriteString(gn.Wait)
+			fmt.Fprintf(&key, "%s\x00%t", gn.Wait, gn.Root)
 			for _, j := range out[i] {
 				fmt.Fprintf(&key, "\x00%d\x00%s\x00%s", edges[j].To, edges[j].Why, edges[j].Confidence)
 			}
@@ -192,8 +192,9 @@ func (w *wgraph) tree() []branch {
 			}
 		}
 	}
-	begin(func(i int) bool { return w.nodes[i].root })
+	begin(func(i int) bool { return waits[i] == 0 && w.nodes[i].root })
 	begin(func(i int) bool { return waits[i] == 0 && len(in[i]) > 0 })
+	begin(func(i int) bool { return w.nodes[i].root })
 	begin(func(i int) bool { return w.nodes[i].cycle })
 	begin(func(i int) bool { return waits[i] == 0 })
 	begin(func(int) bool { return true })

@@ -22,7 +22,7 @@ var pageJS string
 
 // HTMLOptions say how a page is written. The zero value is right.
 type HTMLOptions struct {
-	// RawLimit is how many bytes of the log the page carries; 8 MiB where it is
+	// RawLimit is how many bytes of the log the page carries; 4 MiB where it is
 	// 0, none where it is negative. The lines near findings come in addition,
 	// whatever it is, where there are lines at all.
 	RawLimit int64
@@ -136,6 +136,7 @@ const (
 	maxBlocks = 400
 	maxRows   = 400
 	maxGroups = 60
+	maxIdle   = 10 // groups of tasks that are not blocked
 )
 
 // hash is how a policy names the one script, or style sheet, that it permits.
@@ -336,7 +337,7 @@ func (p *page) num(s string)  { p.str(`<td class="n">`, esc(s), "</td>") }
 func (p *page) code(s string) { p.str(`<td class="c">`, esc(s), "</td>") }
 func (p *page) int(n int64)   { p.num(fmt.Sprint(n)) }
 func (p *page) at(b *dump.Block) {
-	p.str(`<td class="n">`)
+	p.str("<td>")
 	p.lines(spansOf(b), 2)
 	p.str("</td>")
 }
@@ -466,9 +467,13 @@ func (p *page) writeFlame() {
 func (p *page) writeGroups() {
 	groups := orderedGroups(p.r.Groups)
 	p.str("<p>Tasks whose stacks are alike, blocked ones first.</p>\n")
+	idle := 0
 	for i, g := range groups {
-		if i == maxGroups {
-			p.str(`<p class="gap">`, esc(fmt.Sprintf("%d more groups: the table of tasks has them all.", len(groups)-maxGroups)), "</p>\n")
+		if g.State != "D" {
+			idle++
+		}
+		if i == maxGroups || idle > maxIdle {
+			p.str(`<p class="gap">`, esc(fmt.Sprintf("%d more groups: the table of tasks has them all.", len(groups)-i)), "</p>\n")
 			break
 		}
 		p.str(`<details class="group"><summary><b>`, esc(plural(g.Count, "task")), "</b>")

@@ -26,7 +26,7 @@
 	const flames = $$('svg.flame').filter(svg => $('g[data-n]', svg)).map(svg => {
 		const width = svg.viewBox.baseVal.width, perChar = 6.7;
 		const boxes = $$('g[data-n]', svg).map(g => ({
-			g, rect: $('rect', g), text: $('text', g), name: $('title', g).textContent,
+			g, rect: $('rect', g), text: g.nextElementSibling?.tagName === 'text' ? g.nextElementSibling : null, name: $('title', g).textContent,
 			depth: +g.dataset.d, at: +g.dataset.at, n: +g.dataset.n,
 		}));
 		boxes.forEach((b, i) => {
@@ -47,6 +47,7 @@
 				const above = b.depth < root.depth && b.at <= root.at && b.at + b.n >= root.at + root.n;
 				const inside = b.depth >= root.depth && b.at >= root.at && b.at + b.n <= root.at + root.n;
 				b.g.style.display = above || inside ? '' : 'none';
+				if (b.text) b.text.style.display = b.g.style.display;
 				if (!above && !inside) continue;
 				const x = above ? 0 : (b.at - root.at) * k, w = above ? width : b.n * k;
 				b.rect.setAttribute('x', x);
@@ -57,7 +58,7 @@
 					b.text = document.createElementNS('http://www.w3.org/2000/svg', 'text');
 					b.text.setAttribute('aria-hidden', 'true');
 					b.text.setAttribute('y', +b.rect.getAttribute('y') + 13);
-					b.g.append(b.text);
+					b.g.after(b.text);
 				}
 				if (b.text) {
 					b.text.setAttribute('x', x + 3);

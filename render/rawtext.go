@@ -12,7 +12,7 @@ import (
 
 const (
 	// rawLimit is how much of the log a page carries, unless it is told.
-	rawLimit = 8 << 20
+	rawLimit = 4 << 20
 	// around is how many lines before and behind a finding's are carried
 	// whatever the limit, and rangeMax how many of a long range.
 	around, rangeMax = 15, 300

@@ -8,23 +8,30 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sysrq/sysrq"
+	"github.com/sysrq/sysrq/bundle"
 	"github.com/sysrq/sysrq/diagnose"
 	"github.com/sysrq/sysrq/dump"
 	"github.com/sysrq/sysrq/internal/logfile"
+	"github.com/sysrq/sysrq/redact"
 	"github.com/sysrq/sysrq/render"
+	"github.com/sysrq/sysrq/render/pprof"
 	"github.com/sysrq/sysrq/rescue"
 )
 
 // reportOptions are the flags of sysrq report.
 type reportOptions struct {
 	details bool
+	redact  bool
 	output  string
+	bundle  string
 	steps   string
 	forms   map[string]*bool
 }
@@ -38,11 +45,16 @@ type reportForm struct {
 }
 
 var reportForms = []reportForm{
+	{"html", "one self-contained page", true, func(w io.Writer, in render.Input) error {
+		return render.HTML(w, in, render.HTMLOptions{})
+	}},
 	{"svg", "a picture of who waits for whom", true, render.WaitSVG},
 	{"flame", "a flame graph of the stacks, as a picture", true, render.FlameSVG},
 	{"dot", "who waits for whom, for graphviz", false, render.DOT},
 	{"mermaid", "who waits for whom, for Mermaid", false, render.Mermaid},
 	{"folded", "folded stacks, for flame graph tools", false, render.Folded},
+	{"pprof", "the stacks for go tool pprof", true, pprof.Write},
+	{"raw", "the log itself, unpacked; with --redact, what may be shared", false, writeRaw},
 	{"sarif", "the findings as SARIF 2.1.0", false, render.SARIF},
 }
 
@@ -70,6 +82,8 @@ could not be read or captured; 2 when the words make no sense.`,
   dmesg | sysrq report -
   sysrq report --details hang.log.xz    # with stacks and the wait graph
   sysrq report --html -o hang.html hang.log
+  sysrq report --redact --raw hang.log >shareable.log
+  sysrq report --redact --bundle hang.tar.zst hang.log
   sysrq report --json hang.log | jq -r '.findings[].title'
   sysrq -t 'qmp:/run/vm.qmp?console=/run/vm.serial' report`,
 		Args: cobra.ArbitraryArgs,
@@ -77,7 +91,9 @@ could not be read or captured; 2 when the words make no sense.`,
 	}
 	f := c.Flags()
 	f.BoolVarP(&o.details, "details", "d", false, "with stacks, folded where alike, and the wait graph")
+	f.BoolVar(&o.redact, "redact", false, "take out names of machines, users and programs, addresses and paths")
 	f.StringVarP(&o.output, "output", "o", "", "write to `FILE` instead of standard output")
+	f.StringVar(&o.bundle, "bundle", "", "write log, findings, page and facts into one `FILE`.tar.zst")
 	f.StringVar(&o.steps, "steps", "observe", "with -t: the `STEPS` to capture, none of which may change anything")
 	for _, form := range reportForms {
 		o.forms[form.flag] = f.Bool(form.flag, false, form.usage)
@@ -98,6 +114,9 @@ func (o *reportOptions) form(json bool) (*reportForm, error) {
 			chosen = append(chosen, "--"+reportForms[i].flag)
 			form = &reportForms[i]
 		}
+	}
+	if o.bundle != "" {
+		chosen = append(chosen, "--bundle")
 	}
 	if len(chosen) > 1 {
 		return nil, usagef("run it once for each", "%s: a report has one form at a time", strings.Join(chosen, " "))
@@ -124,6 +143,10 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 		return usagef("run it once for each", "%d files do not fit into one output", len(files))
 	case form != nil && form.page && o.output == "" && p.isTerminal(p.stdout):
 		return usagef("add -o FILE, for example: sysrq report --"+form.flag+" -o hang."+form.suffix()+" …", "--%s is no text for a terminal", form.flag)
+	case o.bundle != "" && (len(files) > 1 || o.output != ""):
+		return usagef("run it once for each, without --output", "--bundle is one archive of one log")
+	case slices.Contains(files, o.bundle) && o.bundle != "":
+		return usagef("choose another name", "--bundle %s is the log itself", o.bundle)
 	case slices.Contains(files, o.output) && o.output != "":
 		return usagef("choose another name", "--output %s is the log itself", o.output)
 	}
@@ -157,13 +180,29 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 	out := p.stdout
 	var file *os.File
 	for i, s := range sources {
+		if o.redact {
+			if s, err = redacted(s); err != nil {
+				p.complain(unreadable(sources[i], err))
+				failed = true
+				continue
+			}
+		}
 		in, err := examine(ctx, s)
+		if ctx.Err() != nil {
+			return err
+		}
 		if err != nil {
-			p.complain(fmt.Errorf("%s: %w", s.name, err))
+			p.complain(unreadable(s, err))
 			failed = true
 			if in.Report == nil {
 				continue
 			}
+		}
+		if o.bundle != "" {
+			if err := p.bundle(o, s, in); err != nil {
+				return err
+			}
+			continue
 		}
 		if o.output != "" && file == nil { // only now: what failed leaves nothing behind
 			if file, err = os.Create(o.output); err != nil {
@@ -194,11 +233,95 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 	return nil
 }
 
+// bundle writes the archive, whole or not at all.
+func (p *program) bundle(o reportOptions, s source, in render.Input) (err error) {
+	log, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	f, err := os.CreateTemp(filepath.Dir(o.bundle), ".sysrq-bundle-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	c := bundle.Contents{Capture: log, Input: in, Redacted: o.redact, When: time.Now()}
+	if len(p.targets) > 0 && p.targets[0] == "local:" && !o.redact {
+		c.Machine = here()
+	}
+	err = bundle.Write(f, c)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), o.bundle)
+}
+
+// here is what this machine says of itself.
+func here() map[string]string {
+	facts := map[string]string{}
+	for name, file := range map[string]string{"uname": "/proc/version", "os_release": "/etc/os-release", "cmdline": "/proc/cmdline"} {
+		if b, err := os.ReadFile(file); err == nil {
+			facts[name] = strings.TrimSpace(string(b))
+		}
+	}
+	return facts
+}
+
+// unreadable says what could not be read. An error of the system's names the
+// file already.
+func unreadable(s source, err error) error {
+	var pe *os.PathError
+	if errors.As(err, &pe) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", s.name, err)
+}
+
+// suffix is what a file of the form is usually called by.
 func (f *reportForm) suffix() string {
-	if f.flag == "html" {
+	switch f.flag {
+	case "html":
 		return "html"
+	case "pprof":
+		return "pb.gz"
 	}
 	return "svg"
+}
+
+// writeRaw writes the log as it was read.
+func writeRaw(w io.Writer, in render.Input) error {
+	b := bufio.NewWriter(w)
+	for line := range in.Lines {
+		b.WriteString(line)
+		if err := b.WriteByte('\n'); err != nil {
+			return err
+		}
+	}
+	return b.Flush()
+}
+
+// redacted is a source without what tells whose it is. Everything is made from
+// its text, so that nothing can hold what it does not.
+func redacted(s source) (source, error) {
+	r, err := s.open()
+	if err != nil {
+		return s, err
+	}
+	defer r.Close()
+	red := redact.New()
+	if err := red.Learn(r); err != nil {
+		return s, err
+	}
+	return source{"redacted log", func() (io.ReadCloser, error) {
+		r, err := s.open()
+		if err != nil {
+			return nil, err
+		}
+		return struct {
+			io.Reader
+			io.Closer
+		}{red.Reader(r), r}, nil
+	}}, nil
 }
 
 // examine reads a log once for its findings. What it returns reads it again
@@ -360,4 +483,3 @@ func writeHeard(w *strings.Builder, e *sysrq.Evidence) {
 		w.WriteByte('\n')
 	}
 }
-

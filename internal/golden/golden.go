@@ -17,6 +17,9 @@
 //
 //	6,655,5123456,-;sysrq: Show Blocked State
 //	…
+//
+// The fields of [File] say what the keys mean. Where there is nothing to say, a
+// key is left out.
 package golden
 
 import (

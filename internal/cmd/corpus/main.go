@@ -69,6 +69,9 @@ func run(ctx context.Context, sessions []corpus.Session, dir string, jobs int) b
 				start := time.Now()
 				made, err := s.Make(ctx, func(string) {})
 				if err != nil && ctx.Err() == nil { // an emulator's slip, or a busy host
+					mu.Lock()
+					fmt.Printf("%s, once more: %v\n", s, err)
+					mu.Unlock()
 					made, err = s.Make(ctx, func(string) {})
 				}
 				for _, f := range made {
