@@ -540,6 +540,8 @@ func afresh(s *stage) error {
 func interruptsOff() state {
 	return state{
 		name: "irqs-off", root: "soft-lockup", module: true,
+		// Who answers us must not wait there to be fetched.
+		config: func(c *lab.Config) { c.Append = append(c.Append, "isolcpus=1") },
 		note:  "cat runs a loop in a module, interrupts switched off, on processor 1; only l is there to tell",
 		enter: steps(bystanders, module(""), patient, spins(1, longSpin, "spin-irq"), waits(time.Second)),
 		shots: []shot{{keys: "l", after: spinning}},
