@@ -526,6 +526,9 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	switch {
 	case u.st == nil && label == "":
 		f.Title = waiters(e.units, u) + ", and the stack is not in this log."
+		if k := u.first().workqueue; k != "" && own <= 1 {
+			f.Title = fmt.Sprintf("%s waits in its work %s, and the stack is not in this log.", u.first().name(), clean(k))
+		}
 		f.Suspect = u.first().name()
 		if u.dev != "" {
 			f.Suspect += " (" + u.dev + ")"

@@ -333,6 +333,9 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 			f.Detail += fmt.Sprintf(" (and %d more like it)", s.Count-1)
 		}
 		f.Lines = []dump.Span{{First: s.First, Last: s.First}}
+		if f.Severity == Info {
+			f.Confidence = Possible // the verdict comes first
+		}
 		if s.ID == "rt-throttling" {
 			// The scheduler says it without a name; l may have it.
 			f.ID = "realtime-task"

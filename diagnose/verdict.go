@@ -16,7 +16,7 @@ func (a *Analyzer) verdicts(fs []*finding) []*finding {
 			return nil
 		}
 	}
-	f := &finding{boot: 1}
+	f := &finding{boot: 1, weight: 1}
 	f.Severity = Info
 	f.Confidence = Likely
 	seen, harmless, missing := a.looked()
