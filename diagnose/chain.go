@@ -537,7 +537,11 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	case label != "" && (!u.waits || u.st == nil):
 		f.Title = fmt.Sprintf("%s has %s and %s; %s %s for it.", u.first().name(), label, g.tell(u), count(others, "task"), verb(others))
 		if u.st == nil {
-			f.Title = fmt.Sprintf("%s has %s; %s %s for it. What it does itself is not in this log.", u.first().name(), label, count(others, "task"), verb(others))
+			f.Title = fmt.Sprintf("%s has %s; %s %s for it. What it does itself is not in this log", u.first().name(), label, count(others, "task"), verb(others))
+			if h := g.a.held(u.first()); len(h) > 0 && h[len(h)-1].At.Func != "" {
+				f.Title += fmt.Sprintf("; its last lock is %s, taken in %s", clean(h[len(h)-1].Name), plain(h[len(h)-1].At.Func))
+			}
+			f.Title += "."
 		}
 		f.Suspect = u.first().name()
 		if in := u.telling(); in != "" {
