@@ -48,7 +48,7 @@ var floors = map[string]int{
 	"redact":                  30,
 	"render":                  40,
 	"internal/logfile":        45,
-	"render/pprof":            41, // apart, because it links pprof's format
+	"render/pprof":            41, // a profile of it
 	"bundle":                  45, // what render makes, in one archive; links zstd
 	"internal/agent":          50,
 	"internal/lab":            50,
@@ -67,7 +67,7 @@ var floors = map[string]int{
 var (
 	onlyStd = []string{"."}
 	onlySys = []string{
-		"kmsg", "native", "dump", "trigger", "host", "layout", "diagnose", "render", "redact", "rescue",
+		"kmsg", "native", "dump", "trigger", "host", "layout", "diagnose", "render", "render/pprof", "redact", "rescue",
 		"transport", "transport/transporttest", "transport/local", "transport/qmp",
 	}
 )

@@ -392,6 +392,9 @@ func rarest(anchor string) (from int) {
 			for _, c := range []byte(anchor[g : g+4]) {
 				sum += rarity(c)
 			}
+			if strings.Contains(usual, anchor[g:g+4]) {
+				sum = 0
+			}
 			worst = min(worst, sum)
 		}
 		if worst > best {
@@ -400,6 +403,11 @@ func rarest(anchor string) (from int) {
 	}
 	return from
 }
+
+// usual is words of which ordinary lines are full.
+const usual = " device devices controller failed link Link is task state file File filesystem system service start Started " +
+	"mounted time timer timeout read input Power power USB ACPI PCI pci: EXT4-fs memory Memory driver enabled detected using " +
+	"Using error Error reset interface register registered version kernel: event Event table Table config initialized "
 
 // rarity is how many bits a byte of a kernel's log tells, about.
 func rarity(c byte) int {

@@ -12,7 +12,15 @@ type gather struct {
 	width       int
 	full, blank bool
 	glued       bool // two pieces were joined without a blank
+	piece       int  // columns of the last piece
 }
+
+// narrow is the width below which nobody breaks a line, but before a word as
+// long as that.
+const narrow = 40
+
+// broken reports whether the last piece is long enough to have been broken.
+func (g *gather) broken() bool { return g.piece >= narrow }
 
 // terminal is the width at which most terminals break lines, in mid-word.
 const terminal = 80
@@ -25,6 +33,7 @@ func (g *gather) begin(l *line) {
 	t := bytes.TrimRight(l.trim, " \t\r")
 	g.text = append(g.text[:0], t...)
 	g.width = l.before + len(l.text)
+	g.piece = g.width
 	g.full, g.blank = g.width == terminal, len(t) < len(l.trim)
 	g.glued = false
 }
@@ -52,6 +61,7 @@ func (g *gather) more(l *line, word func([]byte) bool) {
 		}
 	}
 	g.width += len(l.text)
+	g.piece = len(l.text)
 	g.full = g.full && len(l.text) == terminal
 	g.blank = len(t) < len(l.trim)
 	g.text = append(g.text, t...)

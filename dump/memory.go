@@ -96,7 +96,7 @@ func (m *memReader) take(l *line, near bool) bool {
 		return false
 	}
 	k := m.kind(bytes.TrimRight(l.trim, " \t\r"))
-	if k == mNone && (!near || !l.bare && !hungry(m.text)) || k == mMore && (m.at == mNone || !near) {
+	if k == mNone && (!near || !hungry(m.text) && (!l.bare || m.at == mTotal || m.at == mSlab || !m.broken())) || k == mMore && (m.at == mNone || !near) {
 		return false
 	}
 	if k == mPlain && (m.at == mFree || m.at == mPlain) && near && bytes.IndexByte(m.text, '=') < 0 {

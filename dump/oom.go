@@ -177,7 +177,7 @@ func (b *oomBuilder) take(p *Parser, l *line) bool {
 		return b.part(l, k)
 	}
 	if b.killed {
-		return near && l.bare && b.at != oNone && b.rest(l)
+		return near && l.bare && b.open() && b.rest(l)
 	}
 	if b.oom.Memory != nil && !b.table && b.mem.take(l, near) {
 		if b.mem.glued {
@@ -192,7 +192,7 @@ func (b *oomBuilder) take(p *Parser, l *line) bool {
 	if l.class == cRegs && !b.table && b.oom.Memory == nil && b.stack.take(&p.names, l) {
 		return true
 	}
-	return near && b.at != oNone && (l.bare || b.short()) && l.class == cOther && b.rest(l)
+	return near && l.class == cOther && (l.bare && b.open() || b.short()) && b.rest(l)
 }
 
 // rest takes the rest of a line that was wrapped.
@@ -204,10 +204,24 @@ func (b *oomBuilder) rest(l *line) bool {
 	return true
 }
 
-// short reports whether the row that was gathered lacks its end.
+// open reports whether the line that was gathered can go on, where lines are
+// known to be broken.
+func (b *oomBuilder) open() bool {
+	switch b.at {
+	case oNone, oTasks, oNobody, oTaskIn:
+		return false
+	case oRow:
+		return b.short()
+	case oKilled:
+		return b.g.broken() && !bytes.Contains(b.g.text, []byte("oom_score_adj:"))
+	}
+	return b.g.broken()
+}
+
+// short reports whether the line that was gathered lacks its end.
 func (b *oomBuilder) short() bool {
 	if b.at != oRow {
-		return hungry(b.g.text)
+		return b.at != oNone && hungry(b.g.text)
 	}
 	var numbers [16]int64
 	_, name := rowOf(b.g.text, numbers[:], b.nColumns)

@@ -91,7 +91,7 @@ func (b *schedBuilder) take(p *Parser, l *line) bool {
 		b.rows = string(t) == "runnable tasks:"
 		return true
 	}
-	if near && l.bare && b.row {
+	if near && l.bare && b.row && b.g.broken() {
 		b.g.more(l, nil)
 		return true
 	}

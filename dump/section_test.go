@@ -186,9 +186,9 @@ var sectionForms = []struct {
 	{
 		name: "memory wrapped by a mailer",
 		in: stamped("Mem-Info:\nNode 0 active_anon:1kB inactive_anon:2kB shmem_thp:\n~3kB kernel_stack:4kB all_unreclaimable?\n~yes\n" +
-			"Node 0 DMA free:5kB\n~min:6kB\nlowmem_reserve[]: 0\n~7 8\nNode 0 DMA: 1*4kB (U)\n~2*8kB (UM) =\n~20kB\n9 pages RAM\n"),
+			"Node 0 DMA free:5kB\n~min:6kB\nlowmem_reserve[]: 0 7 8\nNode 0 DMA: 1*4kB (U)\n~2*8kB (UM) =\n~20kB\n9 pages RAM\n"),
 		want: []string{
-			"memory 1-12\n", `"shmem_thp":3`, `"kernel_stack":4`, `"all_unreclaimable":true`, `"min":6`, `"lowmem_reserve":[0,7,8]`, `{"kb":8,"count":2,"types":"UM"}],"free_kb":20`,
+			"memory 1-11\n", `"shmem_thp":3`, `"kernel_stack":4`, `"all_unreclaimable":true`, `"min":6`, `"lowmem_reserve":[0,7,8]`, `{"kb":8,"count":2,"types":"UM"}],"free_kb":20`,
 		},
 	},
 	{
@@ -306,6 +306,14 @@ var sectionForms = []struct {
 			"1 lock held by b/8:\n #0:  (z){+.+.+.}, at: [<ffffffff8163654b>] f+0x1/0x2\n" +
 			"BUG: sleeping function called from invalid context at kernel/mutex.c:1\nin_atomic(): 1, irqs_disabled(): 0, pid: 9, name: c\n1 lock held by c/9:\n #0:  (z){+.+.+.}, at: [<ffffffff8163654b>] f+0x1/0x2\nCPU: 0 PID: 9 Comm: c Not tainted 4.4.0 #1\nCall Trace:\n [<ffffffff8163654b>] dump_stack+0x19/0x1b\n [<ffffffff8163654c>] ret_from_fork+0x7c/0xb0\n",
 		want: []string{"hung-task 1-5\n", "locks 6-8\n", `{"comm":"a","pid":7,"count":2,"held":[{"name":"x"`, "locks 9-10\n", "oops 11-18\n"},
+	},
+	{
+		name: "a prompt behind each section",
+		in: stamped("Mem-Info:\nNode 0 DMA free:5kB\n9 pages RAM\n0 pages hwpoisoned\n~/ # \n~/ # echo w\nShowing busy workqueues and worker pools:\npool 1: cpus=0 flags=0x0 nice=0 hung=0s workers=3 idle: 19\n~/ # \n" +
+			"a invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n[  pid  ]   uid  tgid total_vm      rss pgtables_bytes swapents oom_score_adj name\n[    323]     0   323     9458     2766    77824        0          -250 x\n~/ # \n" +
+			"Out of memory: Killed process 323 (x) total-vm:1kB, anon-rss:1kB, file-rss:0kB, shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0\n~/ # \n~/ # \n"),
+		want: []string{"memory 1-4\n", `"hwpoisoned":0`, `"name":"x"}`, `"pid":323`, `"idle":[19]`},
+		log:  6,
 	},
 	{
 		name: "locks interleaved",

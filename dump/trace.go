@@ -80,7 +80,7 @@ func (b *traceBuilder) take(p *Parser, l *line) bool {
 		b.event = true
 		return true
 	}
-	if p.owner != builder(b) || !l.bare || l.class != cOther || !b.event {
+	if p.owner != builder(b) || !l.bare || l.class != cOther || !b.event || !b.g.broken() {
 		return false
 	}
 	b.g.more(l, nil)

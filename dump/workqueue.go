@@ -56,7 +56,7 @@ func (b *workqueueBuilder) take(p *Parser, l *line) bool {
 	k := wqLineOf(l.trim)
 	switch k {
 	case wNone:
-		if b.at == wNone || p.owner != builder(b) || !l.bare && !b.unfinished() {
+		if b.at == wNone || p.owner != builder(b) || !b.unfinished() && (!l.bare || !b.g.broken()) || !nameByte[l.trim[0]] && l.trim[0] != '[' {
 			return false
 		}
 		b.g.more(l, nil)

@@ -2,7 +2,6 @@ package redact
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	"github.com/sysrq/sysrq/dump"
@@ -61,7 +60,7 @@ func orNone(pid int, comm string) int {
 // rule is a place where a name stands, and what must be in a line for it.
 type rule struct {
 	sign string
-	re   *regexp.Regexp
+	re   *pattern
 }
 
 func (r *rule) may(s string) bool { return strings.Contains(s, r.sign) }
@@ -70,34 +69,34 @@ func (r *rule) may(s string) bool { return strings.Contains(s, r.sign) }
 // parser reads. The name is the first group; the second, if there is one, its
 // number.
 var comms = []rule{
-	{"Comm:", regexp.MustCompile(`\bComm: ?(.+?)(?: Not tainted| Tainted:| Kdump:|$)`)},
-	{"task", regexp.MustCompile(`\btask:? ?(\S.{0,14}?)(?:/|:)(\d+)\b`)},
-	{"task:", regexp.MustCompile(`\btask:(\S.{0,14}?) *(?:state:|$)`)},
-	{"[", regexp.MustCompile(`\[([^\[\]:/ ][^\[\]:/]{0,14}):(\d+)\]`)},
-	{"(", regexp.MustCompile(`\(([^() ][^()]{0,14})\)(?:,? total-vm| score| UID:|,? now anon)`)},
-	{"rocess ", regexp.MustCompile(`[Pp]rocess (?:\d+ )?\(?([^\s():,]{1,15})\)?(?:,| \(pid| invoked)`)},
-	{"]: ", regexp.MustCompile(`(?:^|[\]:>] )([^\s:\[]{1,15})\[(\d+)\]: `)},
-	{"(", regexp.MustCompile(`(?:^|[\]:>] )([^\s:\[(]{1,15})\((\d+)\)`)},
-	{"invoked oom-killer", regexp.MustCompile(`(\S{1,15}) invoked oom-killer`)},
-	{"comm", regexp.MustCompile(`\bcomm[ =:]+"?([^\s",:]{1,15})`)},
-	{"omm: ", regexp.MustCompile(`\b[Pp](?:id|ID): ?\d+,? comm: ?(\S{1,15})`)},
-	{"/", regexp.MustCompile(`(?:locks? held by|swapper|process|by task|by) (\S{1,15})/(\d+)\b`)},
-	{"] ", regexp.MustCompile(`(?:^|[\]:>]) *(\S.{0,14}?)-(\d+) +(?:\([ \d-]+\) +)?\[\d{3}\]`)},
+	{"Comm:", lazy(`\bComm: ?(.+?)(?: Not tainted| Tainted:| Kdump:|$)`)},
+	{"task", lazy(`\btask:? ?(\S.{0,14}?)(?:/|:)(\d+)\b`)},
+	{"task:", lazy(`\btask:(\S.{0,14}?) *(?:state:|$)`)},
+	{"[", lazy(`\[([^\[\]:/ ][^\[\]:/]{0,14}):(\d+)\]`)},
+	{"(", lazy(`\(([^() ][^()]{0,14})\)(?:,? total-vm| score| UID:|,? now anon)`)},
+	{"rocess ", lazy(`[Pp]rocess (?:\d+ )?\(?([^\s():,]{1,15})\)?(?:,| \(pid| invoked)`)},
+	{"]: ", lazy(`(?:^|[\]:>] )([^\s:\[]{1,15})\[(\d+)\]: `)},
+	{"(", lazy(`(?:^|[\]:>] )([^\s:\[(]{1,15})\((\d+)\)`)},
+	{"invoked oom-killer", lazy(`(\S{1,15}) invoked oom-killer`)},
+	{"comm", lazy(`\bcomm[ =:]+"?([^\s",:]{1,15})`)},
+	{"omm: ", lazy(`\b[Pp](?:id|ID): ?\d+,? comm: ?(\S{1,15})`)},
+	{"/", lazy(`(?:locks? held by|swapper|process|by task|by) (\S{1,15})/(\d+)\b`)},
+	{"] ", lazy(`(?:^|[\]:>]) *(\S.{0,14}?)-(\d+) +(?:\([ \d-]+\) +)?\[\d{3}\]`)},
 }
 
 // hosts and users are where else their names are told.
-var hosts = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\bhost ?name(?: set)?(?: to|=|:)? ?<?"?([A-Za-z0-9][A-Za-z0-9._-]*)`),
-	regexp.MustCompile(`(?i)\bserver ([A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])(?: not responding|,| OK| is not| timed| still)`),
-	regexp.MustCompile(`\\\\([A-Za-z0-9][A-Za-z0-9._-]*)`),
-	regexp.MustCompile(`\bnodename[=:] ?([A-Za-z0-9][A-Za-z0-9._-]*)`),
+var hosts = []*pattern{
+	lazy(`(?i)\bhost ?name(?: set)?(?: to|=|:)? ?<?"?([A-Za-z0-9][A-Za-z0-9._-]*)`),
+	lazy(`(?i)\bserver ([A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9])(?: not responding|,| OK| is not| timed| still)`),
+	lazy(`\\\\([A-Za-z0-9][A-Za-z0-9._-]*)`),
+	lazy(`\bnodename[=:] ?([A-Za-z0-9][A-Za-z0-9._-]*)`),
 }
 
-var users = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)\b(?:user|acct|username|login|logname)(?:name)?[=:] ?"?([A-Za-z_][A-Za-z0-9_.-]*)`),
-	regexp.MustCompile(`\b(?:of|for) user ([A-Za-z_][A-Za-z0-9_.-]*)`),
-	regexp.MustCompile(`/(?:home|Users|export/home|var/home)/([A-Za-z0-9_][A-Za-z0-9_.@-]*)`),
-	regexp.MustCompile(`\b([A-Za-z_][A-Za-z0-9_.-]*)@[A-Za-z0-9]`),
+var users = []*pattern{
+	lazy(`(?i)\b(?:user|acct|username|login|logname)(?:name)?[=:] ?"?([A-Za-z_][A-Za-z0-9_.-]*)`),
+	lazy(`\b(?:of|for) user ([A-Za-z_][A-Za-z0-9_.-]*)`),
+	lazy(`/(?:home|Users|export/home|var/home)/([A-Za-z0-9_][A-Za-z0-9_.@-]*)`),
+	lazy(`\b([A-Za-z_][A-Za-z0-9_.-]*)@[A-Za-z0-9]`),
 }
 
 // learnText learns from what the kernel printed.
@@ -166,7 +165,7 @@ func (r *Redactor) host(h string) {
 }
 
 // inPrefix finds the machine's name behind a system log's time.
-var inPrefix = regexp.MustCompile(`(?:\d\d:\d\d:\d\d[^\s\]]*|\d{4}-\d\d-\d\d[T ][^\s\]]+) +(?:(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug) +)?([A-Za-z0-9][A-Za-z0-9._-]*) +\S`)
+var inPrefix = lazy(`(?:\d\d:\d\d:\d\d[^\s\]]*|\d{4}-\d\d-\d\d[T ][^\s\]]+) +(?:(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug) +)?([A-Za-z0-9][A-Za-z0-9._-]*) +\S`)
 
 func hostIn(prefix []byte) string {
 	if len(prefix) < 10 {
@@ -182,4 +181,4 @@ func hostIn(prefix []byte) string {
 	return ""
 }
 
-var monotonic = regexp.MustCompile(`\] +([A-Za-z0-9][A-Za-z0-9._-]*) kernel: ?$`)
+var monotonic = lazy(`\] +([A-Za-z0-9][A-Za-z0-9._-]*) kernel: ?$`)

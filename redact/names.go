@@ -1,6 +1,9 @@
 package redact
 
-import "regexp"
+import (
+	"strings"
+	"sync"
+)
 
 // kernelThread reports whether a name is one that the kernel gives to its own
 // threads. It names no program.
@@ -8,7 +11,7 @@ func kernelThread(name string) bool { return threads.MatchString(name) }
 
 // threads are the names of kernel threads, as far as they don't depend on the
 // machine: a path or an address in one is taken out like any other.
-var threads = regexp.MustCompile(`^(?:` +
+var threads = lazy(`^(?:` +
 	// The first half of a name with a number counts as well: patterns that look
 	// for "NAME/PID" find it.
 	`kworker|ksoftirqd|migration|cpuhp|idle_inject|watchdog|irq|jbd2|events|aio|loop|napi|rcuop|rcuog|rcuob|stopper|ktimers|` +
@@ -49,10 +52,14 @@ var common = set(`
 	bash sh dash busybox systemd udev
 `)
 
-func set(words string) map[string]bool {
-	m := map[string]bool{}
-	for _, w := range regexp.MustCompile(`\S+`).FindAllString(words, -1) {
-		m[w] = true
-	}
-	return m
+// set is the words of a text, taken apart when they are wanted first.
+func set(words string) func(string) bool {
+	all := sync.OnceValue(func() map[string]bool {
+		m := map[string]bool{}
+		for w := range strings.FieldsSeq(words) {
+			m[w] = true
+		}
+		return m
+	})
+	return func(w string) bool { return all()[w] }
 }

@@ -92,7 +92,7 @@ func (r *Redactor) word(kind, w string) {
 	into := r.words
 	if strings.HasPrefix(w, "/") {
 		into = r.paths
-	} else if len(w) < 3 || ordinary[strings.ToLower(w)] {
+	} else if len(w) < 3 || ordinary(strings.ToLower(w)) {
 		into = r.tricky
 	}
 	if into[w] == "" {

@@ -3,35 +3,34 @@ package redact
 import (
 	"encoding/json"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 var (
-	uuid  = regexp.MustCompile(`\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b`)
-	id    = regexp.MustCompile(`\b[0-9a-f]{32,}\b`)
-	mac   = regexp.MustCompile(`\b[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5,19}\b`)
-	v4    = regexp.MustCompile(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
-	v6    = regexp.MustCompile(`[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\.\d{1,3}){0,3}`)
-	mail  = regexp.MustCompile(`[A-Za-z0-9_.+-]+@[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]`)
-	fqdn  = regexp.MustCompile(`\b(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+(?i:com|org|net|edu|gov|mil|int|io|dev|cloud|local|localdomain|lan|internal|intranet|corp|home|arpa|example|test|invalid)\b`)
-	iqn   = regexp.MustCompile(`\b(?:iqn|nqn|eui|naa)\.[A-Za-z0-9.:_-]+`)
-	unc   = regexp.MustCompile(`\\\\[A-Za-z0-9._$\\-]+`)
-	path  = regexp.MustCompile(`(^|[\s"'=(,:@|\[])(/[A-Za-z0-9_.@%+~#-][^\s"'<>(),;\]|]*)`)
-	parts = regexp.MustCompile(`(?:^|/)((?:arch|block|crypto|drivers|fs|include|init|io_uring|ipc|kernel|lib|mm|net|rust|security|sound|virt)/[A-Za-z0-9_./-]+\.(?:[chS]|rs)(?::\d+)?\S*)$`)
+	uuid  = lazy(`\b[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b`)
+	id    = lazy(`\b[0-9a-f]{32,}\b`)
+	mac   = lazy(`\b[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5,19}\b`)
+	v4    = lazy(`\b\d{1,3}(?:\.\d{1,3}){3}\b`)
+	v6    = lazy(`[0-9a-fA-F]{0,4}(?::[0-9a-fA-F]{0,4}){2,7}(?:\.\d{1,3}){0,3}`)
+	mail  = lazy(`[A-Za-z0-9_.+-]+@[A-Za-z0-9][A-Za-z0-9.-]*[A-Za-z0-9]`)
+	fqdn  = lazy(`\b(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+(?i:com|org|net|edu|gov|mil|int|io|dev|cloud|local|localdomain|lan|internal|intranet|corp|home|arpa|example|test|invalid)\b`)
+	iqn   = lazy(`\b(?:iqn|nqn|eui|naa)\.[A-Za-z0-9.:_-]+`)
+	unc   = lazy(`\\\\[A-Za-z0-9._$\\-]+`)
+	path  = lazy(`(^|[\s"'=(,:@|\[])(/[A-Za-z0-9_.@%+~#-][^\s"'<>(),;\]|]*)`)
+	parts = lazy(`(?:^|/)((?:arch|block|crypto|drivers|fs|include|init|io_uring|ipc|kernel|lib|mm|net|rust|security|sound|virt)/[A-Za-z0-9_./-]+\.(?:[chS]|rs)(?::\d+)?\S*)$`)
 
 	// What stands behind these is a number of one piece of hardware.
-	serial = regexp.MustCompile(`(?i)(\b(?:serial(?: ?number)?|s/n|sn|asset tag|wwn|wwid|service tag)\b ?[:=#] ?)"?([A-Za-z0-9][A-Za-z0-9_.:-]*)`)
+	serial = lazy(`(?i)(\b(?:serial(?: ?number)?|s/n|sn|asset tag|wwn|wwid|service tag)\b ?[:=#] ?)"?([A-Za-z0-9][A-Za-z0-9_.:-]*)`)
 	// The name of the hardware itself stays; the numbers of boards and of
 	// machines in it don't.
-	hardware = regexp.MustCompile(`(?:Hardware name|DMI|Machine model): .*`)
-	board    = regexp.MustCompile(`/[A-Za-z0-9_-]*\d[A-Za-z0-9_-]*`)
-	number7  = regexp.MustCompile(`\b[A-Z0-9-]{7,}\b`)
+	hardware = lazy(`(?:Hardware name|DMI|Machine model): .*`)
+	board    = lazy(`/[A-Za-z0-9_-]*\d[A-Za-z0-9_-]*`)
+	number7  = lazy(`\b[A-Z0-9-]{7,}\b`)
 
-	userIs  = regexp.MustCompile(`(?i)\b((?:user|acct|username|logname)[=:] ?"?)([A-Za-z_][A-Za-z0-9_.-]*)`)
-	groupIs = regexp.MustCompile(`\b(cpuset=)([^/,\s][^,\s]*)`)
-	devName = regexp.MustCompile(`^(?:sd[a-z]+\d*|nvme\d+.*|md\d+.*|dm-\d+|loop\d+.*|vd[a-z]+\d*|xvd[a-z]+\d*|hd[a-z]\d*|mmcblk\d+.*|sr\d+|nbd\d+.*|zd\d+|rbd\d+|drbd\d+|ram\d+|tty\w*|null|zero|console|kmsg|mem|shm|pts|ptmx|fuse|mapper|disk|by-\w+|block|char|watchdog\d*|vcs\w*|mqueue|hugepages|input|event\d+|dri|card\d+|renderD\d+|snd)$`)
+	userIs  = lazy(`(?i)\b((?:user|acct|username|logname)[=:] ?"?)([A-Za-z_][A-Za-z0-9_.-]*)`)
+	groupIs = lazy(`\b(cpuset=)([^/,\s][^,\s]*)`)
+	devName = lazy(`^(?:sd[a-z]+\d*|nvme\d+.*|md\d+.*|dm-\d+|loop\d+.*|vd[a-z]+\d*|xvd[a-z]+\d*|hd[a-z]\d*|mmcblk\d+.*|sr\d+|nbd\d+.*|zd\d+|rbd\d+|drbd\d+|ram\d+|tty\w*|null|zero|console|kmsg|mem|shm|pts|ptmx|fuse|mapper|disk|by-\w+|block|char|watchdog\d*|vcs\w*|mqueue|hugepages|input|event\d+|dri|card\d+|renderD\d+|snd)$`)
 )
 
 // Text is a text without what was learnt, and without what is known by its
@@ -211,7 +210,7 @@ func rooted(s string) bool {
 	return false
 }
 
-func (r *Redactor) all(re *regexp.Regexp, s, kind string) string {
+func (r *Redactor) all(re *pattern, s, kind string) string {
 	return re.ReplaceAllStringFunc(s, func(m string) string { return r.name(kind, m) })
 }
 
@@ -250,7 +249,7 @@ func (r *Redactor) dirs(p string) string {
 			before = list[i-1]
 		}
 		switch {
-		case c == "" || number(c) || common[c] && before != "home" || r.isName(c):
+		case c == "" || number(c) || common(c) && before != "home" || r.isName(c):
 		case before == "home" || before == "Users":
 			list[i] = r.name("user", c)
 		case i > 0 && list[1] == "dev" && devName.MatchString(c):
@@ -266,7 +265,7 @@ func (r *Redactor) dirs(p string) string {
 // if it has one.
 func (r *Redactor) component(c string) string {
 	switch {
-	case common[c] || r.isName(c):
+	case common(c) || r.isName(c):
 		return c
 	case r.words[c] != "":
 		return r.words[c]
@@ -440,13 +439,13 @@ func (r *Redactor) tricked(s string, from, to int) string {
 // columns are places of names that the parser reads, and that comms has not:
 // those in tables.
 var columns = []rule{
-	{"  ", regexp.MustCompile(`(?:^|[\]:] |  )(\S+) {2,}[RSDTtXZPIxKWN] `)},                       // an old task's head
-	{".", regexp.MustCompile(`(?:^|[\]:>] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`)},     // sched-debug
-	{"] ", regexp.MustCompile(`\[ *\d+\] +\d+ +\d+ .* -?\d+ (\S{1,16})$`)},                        // the OOM killer's table
-	{"task=", regexp.MustCompile(`task=([^,\s]+),pid=`)},                                          // oom-kill:
-	{"rocess ", regexp.MustCompile(`[Kk]ill(?:ed)? process \d+,? (?:\(|UID \d+ \()?([^\s(),]+)`)}, // Killed process
-	{"reaped process", regexp.MustCompile(`oom_reaper: reaped process \d+ \(([^)]+)\)`)},
-	{"owned by task", regexp.MustCompile(`owned by task ([^:\s]+):\d+`)},
+	{"  ", lazy(`(?:^|[\]:] |  )(\S+) {2,}[RSDTtXZPIxKWN] `)},                       // an old task's head
+	{".", lazy(`(?:^|[\]:>] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`)},     // sched-debug
+	{"] ", lazy(`\[ *\d+\] +\d+ +\d+ .* -?\d+ (\S{1,16})$`)},                        // the OOM killer's table
+	{"task=", lazy(`task=([^,\s]+),pid=`)},                                          // oom-kill:
+	{"rocess ", lazy(`[Kk]ill(?:ed)? process \d+,? (?:\(|UID \d+ \()?([^\s(),]+)`)}, // Killed process
+	{"reaped process", lazy(`oom_reaper: reaped process \d+ \(([^)]+)\)`)},
+	{"owned by task", lazy(`owned by task ([^:\s]+):\d+`)},
 }
 
 // keptFields are those of a journal's entry that say nothing of the machine but
@@ -458,7 +457,7 @@ var keptFields = map[string]bool{
 }
 
 // exported is a line of journalctl -o export.
-var exported = regexp.MustCompile(`^(_*[A-Z][A-Z0-9_]*)=(.*)$`)
+var exported = lazy(`^(_*[A-Z][A-Z0-9_]*)=(.*)$`)
 
 // fields redacts a journal's entry, which has a machine's and a program's names
 // in fields of their own. It reports false where the line is none.
@@ -515,7 +514,7 @@ func (r *Redactor) fields(line string, export bool) (string, bool) {
 }
 
 // program is the head of a line that a program wrote to a system log.
-var program = regexp.MustCompile(`^((?:<\d+>)?(?:[A-Z][a-z]{2} +\d+ [\d:.]+|\d{4}-\d\d-\d\d[T ]\S+) +\S+ +)[^:]*:`)
+var program = lazy(`^((?:<\d+>)?(?:[A-Z][a-z]{2} +\d+ [\d:.]+|\d{4}-\d\d-\d\d[T ]\S+) +\S+ +)[^:]*:`)
 
 // withheld is what is left of a program's line: when, on which machine.
 func (r *Redactor) withheld(line string) string {

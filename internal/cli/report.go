@@ -8,12 +8,15 @@ import (
 	"io"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sysrq/sysrq"
+	"github.com/sysrq/sysrq/bundle"
 	"github.com/sysrq/sysrq/diagnose"
 	"github.com/sysrq/sysrq/dump"
 	"github.com/sysrq/sysrq/internal/logfile"
@@ -28,6 +31,7 @@ type reportOptions struct {
 	details bool
 	redact  bool
 	output  string
+	bundle  string
 	steps   string
 	forms   map[string]*bool
 }
@@ -79,6 +83,7 @@ could not be read or captured; 2 when the words make no sense.`,
   sysrq report --details hang.log.xz    # with stacks and the wait graph
   sysrq report --html -o hang.html hang.log
   sysrq report --redact --raw hang.log >shareable.log
+  sysrq report --redact --bundle hang.tar.zst hang.log
   sysrq report --json hang.log | jq -r '.findings[].title'
   sysrq -t 'qmp:/run/vm.qmp?console=/run/vm.serial' report`,
 		Args: cobra.ArbitraryArgs,
@@ -88,6 +93,7 @@ could not be read or captured; 2 when the words make no sense.`,
 	f.BoolVarP(&o.details, "details", "d", false, "with stacks, folded where alike, and the wait graph")
 	f.BoolVar(&o.redact, "redact", false, "take out names of machines, users and programs, addresses and paths")
 	f.StringVarP(&o.output, "output", "o", "", "write to `FILE` instead of standard output")
+	f.StringVar(&o.bundle, "bundle", "", "write log, findings, page and facts into one `FILE`.tar.zst")
 	f.StringVar(&o.steps, "steps", "observe", "with -t: the `STEPS` to capture, none of which may change anything")
 	for _, form := range reportForms {
 		o.forms[form.flag] = f.Bool(form.flag, false, form.usage)
@@ -108,6 +114,9 @@ func (o *reportOptions) form(json bool) (*reportForm, error) {
 			chosen = append(chosen, "--"+reportForms[i].flag)
 			form = &reportForms[i]
 		}
+	}
+	if o.bundle != "" {
+		chosen = append(chosen, "--bundle")
 	}
 	if len(chosen) > 1 {
 		return nil, usagef("run it once for each", "%s: a report has one form at a time", strings.Join(chosen, " "))
@@ -134,6 +143,10 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 		return usagef("run it once for each", "%d files do not fit into one output", len(files))
 	case form != nil && form.page && o.output == "" && p.isTerminal(p.stdout):
 		return usagef("add -o FILE, for example: sysrq report --"+form.flag+" -o hang."+form.suffix()+" …", "--%s is no text for a terminal", form.flag)
+	case o.bundle != "" && (len(files) > 1 || o.output != ""):
+		return usagef("run it once for each, without --output", "--bundle is one archive of one log")
+	case slices.Contains(files, o.bundle) && o.bundle != "":
+		return usagef("choose another name", "--bundle %s is the log itself", o.bundle)
 	case slices.Contains(files, o.output) && o.output != "":
 		return usagef("choose another name", "--output %s is the log itself", o.output)
 	}
@@ -185,6 +198,12 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 				continue
 			}
 		}
+		if o.bundle != "" {
+			if err := p.bundle(o, s, in); err != nil {
+				return err
+			}
+			continue
+		}
 		if o.output != "" && file == nil { // only now: what failed leaves nothing behind
 			if file, err = os.Create(o.output); err != nil {
 				return err
@@ -212,6 +231,40 @@ func (p *program) report(ctx context.Context, files []string, o reportOptions) e
 		return &statusError{exitFailed, errQuiet, ""}
 	}
 	return nil
+}
+
+// bundle writes the archive, whole or not at all.
+func (p *program) bundle(o reportOptions, s source, in render.Input) (err error) {
+	log, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	f, err := os.CreateTemp(filepath.Dir(o.bundle), ".sysrq-bundle-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	c := bundle.Contents{Capture: log, Input: in, Redacted: o.redact, When: time.Now()}
+	if len(p.targets) > 0 && p.targets[0] == "local:" && !o.redact {
+		c.Machine = here()
+	}
+	err = bundle.Write(f, c)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), o.bundle)
+}
+
+// here is what this machine says of itself.
+func here() map[string]string {
+	facts := map[string]string{}
+	for name, file := range map[string]string{"uname": "/proc/version", "os_release": "/etc/os-release", "cmdline": "/proc/cmdline"} {
+		if b, err := os.ReadFile(file); err == nil {
+			facts[name] = strings.TrimSpace(string(b))
+		}
+	}
+	return facts
 }
 
 // unreadable says what could not be read. An error of the system's names the

@@ -1,6 +1,7 @@
 package corpus
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -494,25 +495,53 @@ func spinning(s *stage) error {
 	return nil
 }
 
+// patient keeps the kernel from complaining of who spins, whose time is long
+// enough for the busiest host.
+var patient = steps(
+	writes("/proc/sys/kernel/watchdog_thresh", "60"),
+	writes("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "300"),
+)
+
+const longSpin = 90
+
+// spun waits until nobody spins any more.
+func spun(s *stage) error {
+	for range 100 {
+		if spinning(s) != nil {
+			s.spinning = nil
+			return nil
+		}
+		if err := s.pause(200 * time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return errors.New("somebody still spins")
+}
+
 func softLockup() state {
 	return state{
 		name: "soft-lockup", root: "soft-lockup", module: true,
 		note:  "cat runs a loop in a module, preemption switched off, on processor 1",
-		enter: steps(bystanders, module(""), spins(1, 15, "spin"), waits(time.Second)),
+		enter: steps(bystanders, module(""), writes("/proc/sys/kernel/watchdog_thresh", "1")),
 		shots: []shot{
-			{keys: "l", after: spinning},
-			{name: "lockup", until: "soft lockup", before: steps(
-				func(s *stage) error { s.spinning = nil; return nil },
-				writes("/proc/sys/kernel/watchdog_thresh", "1"), spins(1, 8, "spin"))},
+			{name: "lockup", until: "soft lockup", before: spins(1, 8, "spin"), after: spun},
+			{keys: "l", before: steps(patient, spins(1, longSpin, "spin"), waits(time.Second), afresh), after: spinning},
 		},
 	}
+}
+
+// afresh begins the shot only here.
+func afresh(s *stage) error {
+	_, err := s.records(s.next)
+	s.from = s.next
+	return err
 }
 
 func interruptsOff() state {
 	return state{
 		name: "irqs-off", root: "soft-lockup", module: true,
 		note:  "cat runs a loop in a module, interrupts switched off, on processor 1; only l is there to tell",
-		enter: steps(bystanders, module(""), spins(1, 15, "spin-irq"), waits(time.Second)),
+		enter: steps(bystanders, module(""), patient, spins(1, longSpin, "spin-irq"), waits(time.Second)),
 		shots: []shot{{keys: "l", after: spinning}},
 	}
 }
@@ -521,8 +550,8 @@ func spinlock() state {
 	return state{
 		name: "spinlock", root: "spinlock", module: true, config: func(c *lab.Config) { c.CPUs = 3 },
 		note: "the first cat loops on processor 1 with a spinlock, and another spins for it on processor 2",
-		enter: steps(bystanders, module(""), spins(1, 20, "spinlock-hold"), waits(300*time.Millisecond),
-			spins(2, 20, "spinlock-take"), waits(time.Second)),
+		enter: steps(bystanders, module(""), patient, spins(1, longSpin, "spinlock-hold"), waits(300*time.Millisecond),
+			spins(2, longSpin, "spinlock-take"), waits(time.Second)),
 		shots: []shot{{keys: "l", after: spinning}},
 	}
 }
