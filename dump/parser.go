@@ -24,7 +24,6 @@ type Parser struct {
 
 	names names
 	pools pools
-	text  []byte
 
 	only  lane // of lines without a caller
 	lanes map[kmsg.Caller]*lane
