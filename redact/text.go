@@ -43,6 +43,8 @@ func (r *Redactor) Text(s string) string {
 	if len(r.paths) > 0 && strings.Contains(s, "/") {
 		s = r.pathNames(s)
 	}
+	// What has a name is replaced first: the rules by form leave pseudonyms alone.
+	s = r.names(s)
 	// Each rule is asked only where its first sign is there: most lines of a dump
 	// are frames, and have none.
 	if strings.Count(s, "-") >= 4 {
@@ -62,7 +64,13 @@ func (r *Redactor) Text(s string) string {
 			if host == "localhost" || strings.HasSuffix(host, ".service") || strings.HasSuffix(host, ".slice") {
 				return m // a unit of systemd's
 			}
-			return r.name("user", user) + "@" + r.name("host", host)
+			if !r.isName(user) {
+				user = r.name("user", user)
+			}
+			if !r.isName(host) {
+				host = r.name("host", host)
+			}
+			return user + "@" + host
 		})
 	}
 	if strings.Count(s, ":") >= 5 || strings.Count(s, "-") >= 5 {
@@ -152,8 +160,7 @@ func (r *Redactor) Text(s string) string {
 			return g[1] + r.component(g[2])
 		})
 	}
-	s = r.names(s)
-	if len(r.tricky) > 0 {
+	if len(r.tricky) > 0 && r.mentions(s) {
 		s = r.inPlace(s)
 	}
 	return s
@@ -279,28 +286,43 @@ func (r *Redactor) names(s string) string {
 		if !r.heads[s[i]] || i > 0 && inWord(s[i-1]) {
 			continue
 		}
-		// The longest that fits: a name may have blanks in it.
-		best, pseudonym := 0, ""
-		for n := min(maxName, len(s)-i); n > 0; n-- {
-			if i+n < len(s) && inWord(s[i+n]) && !ends(s[i+n:]) {
-				continue
-			}
-			if p := r.words[s[i:i+n]]; p != "" && !function(s[i+n:]) {
-				best, pseudonym = n, p
-				break
-			}
-		}
+		best := find(s, i, r.words)
 		if best == 0 {
 			continue
 		}
 		out = append(out, s[from:i]...)
-		out, from = place(out, s, i+best, pseudonym, best)
+		out, from = place(out, s, i+best, r.words[s[i:i+best]], best)
 		i = from - 1
 	}
 	if out == nil {
 		return s
 	}
 	return string(append(out, s[from:]...))
+}
+
+// find is how long the longest name is that stands at i; a name may have blanks
+// in it.
+func find(s string, i int, names map[string]string) int {
+	for n := min(maxName, len(s)-i); n > 0; n-- {
+		if i+n < len(s) && inWord(s[i+n]) && !ends(s[i+n:]) {
+			continue
+		}
+		if names[s[i:i+n]] != "" && !function(s[i+n:]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// mentions reports whether one of the names that are words as well stands
+// anywhere.
+func (r *Redactor) mentions(s string) bool {
+	for i := range len(s) {
+		if r.heads[s[i]] && (i == 0 || !inWord(s[i-1])) && find(s, i, r.tricky) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // pathNames replaces tasks' names that look like paths.

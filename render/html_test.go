@@ -179,3 +179,21 @@ func BenchmarkHTML(b *testing.B) {
 		})
 	}
 }
+
+// A list without rows is a sentence, not an empty table.
+func TestEmptyListsAreSaid(t *testing.T) {
+	var blocks []*dump.Block
+	for i, body := range []dump.Body{&dump.Locks{}, &dump.Workqueues{}, &dump.Sched{}, &dump.Timers{}, &dump.Trace{Empty: true}} {
+		kind := []dump.Kind{dump.KindLocks, dump.KindWorkqueues, dump.KindSched, dump.KindTimers, dump.KindTrace}[i]
+		blocks = append(blocks, &dump.Block{Kind: kind, First: 1, Last: 2, Body: body})
+	}
+	text := string(pageOf(t, Input{Report: &diagnose.Report{}, Blocks: slices.Values(blocks)}))
+	for _, s := range []string{"No task holds a lock.", "No workqueue is busy.", "No run queue was printed.", "No timer is pending.", "The trace is empty."} {
+		if !strings.Contains(text, s) {
+			t.Errorf("%q is not said", s)
+		}
+	}
+	if strings.Contains(text, "<table") {
+		t.Error("there is a table of nothing")
+	}
+}

@@ -1,8 +1,10 @@
 package render
 
 import (
+	"bufio"
 	"cmp"
 	"fmt"
+	"io"
 	"iter"
 	"maps"
 	"slices"
@@ -43,6 +45,38 @@ func (in *Input) blocks() iter.Seq[*dump.Block] {
 		return in.Blocks
 	}
 	return func(func(*dump.Block) bool) {}
+}
+
+// Lines is a stream as the lines that an [Input] wants, numbered as the parser
+// numbers them: by newlines. fail says, after the walk, why it ended early. Of
+// a line that is longer than 64 KiB, the rest is left out.
+func Lines(r io.Reader) (lines iter.Seq[string], fail func() error) {
+	var err error
+	return func(yield func(string) bool) {
+		br := bufio.NewReaderSize(r, 64<<10)
+		for {
+			part, e := br.ReadSlice('\n')
+			if len(part) == 0 && e != nil {
+				if e != io.EOF {
+					err = e
+				}
+				return
+			}
+			line := strings.TrimRight(string(part), "\r\n")
+			for e == bufio.ErrBufferFull {
+				_, e = br.ReadSlice('\n')
+			}
+			if !yield(line) {
+				return
+			}
+			if e != nil {
+				if e != io.EOF {
+					err = e
+				}
+				return
+			}
+		}
+	}, func() error { return err }
 }
 
 // waits says what a task waits for, as far as the report knows.
@@ -120,10 +154,14 @@ func names(tasks []diagnose.TaskRef, limit int) string {
 	}
 	by := map[string]*count{}
 	for i, t := range tasks {
-		c := by[t.Comm]
+		key := t.Comm
+		if strings.HasPrefix(key, "kworker/") {
+			key = "kworker/" // a pool's number tells nobody anything
+		}
+		c := by[key]
 		if c == nil {
 			c = &count{comm: t.Comm, pid: t.PID, first: i}
-			by[t.Comm] = c
+			by[key] = c
 		}
 		c.n++
 	}
@@ -139,7 +177,11 @@ func names(tasks []diagnose.TaskRef, limit int) string {
 		case c.n == 1:
 			words = append(words, task(diagnose.TaskRef{Comm: c.comm, PID: c.pid}))
 		default:
-			words = append(words, fmt.Sprintf("%d × %s", c.n, name(c.comm)))
+			n := name(c.comm)
+			if strings.HasPrefix(n, "kworker/") {
+				n = "kworker"
+			}
+			words = append(words, fmt.Sprintf("%d × %s", c.n, n))
 		}
 	}
 	if left > 0 {

@@ -22,6 +22,9 @@
 		if (document.getElementById('L' + g.dataset.line)) location.hash = 'L' + g.dataset.line;
 	}));
 
+	// What all wait for stands at the right: where not all of it fits, begin there.
+	$$('.picture-box:not(.flame-box)').forEach(box => { box.scrollLeft = box.scrollWidth; });
+
 	// Flame graphs: enlarge a part, by mouse or by keyboard.
 	const flames = $$('svg.flame').filter(svg => $('g[data-n]', svg)).map(svg => {
 		const width = svg.viewBox.baseVal.width, perChar = 6.7;
@@ -237,10 +240,14 @@
 			e.colSpan = columns.length;
 		} else if (kinds[row] === 0) {
 			const g = groups[ref], i = g.tasks[0], names = new Map();
-			for (const t of g.tasks.slice(0, 2000)) names.set(str[data.comm[t]], (names.get(str[data.comm[t]]) || 0) + 1);
+			for (const t of g.tasks.slice(0, 2000)) {
+				const name = str[data.comm[t]].replace(/^kworker\/.*/, 'kworker') || '?';
+				names.set(name, (names.get(name) || 0) + 1);
+			}
 			const who = [...names].sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, c]) => c > 1 ? c + ' × ' + name : name).join(', ');
 			tr.className = 'many';
-			twig(tr, row, many(g.tasks.length, 'task') + ': ' + who + (names.size > 3 ? ', …' : ''), open.has('g' + g.k));
+			if (g.tasks.length === 1) twig(tr, row, str[data.comm[i]] || '?', open.has('g' + g.k));
+			else twig(tr, row, many(g.tasks.length, 'task') + ': ' + who + (names.size > 3 ? ', …' : ''), open.has('g' + g.k));
 			td(tr, g.tasks.length === 1 ? String(data.pid[i]) : '', 'n');
 			td(tr, '', 'n');
 			rest(tr, i);

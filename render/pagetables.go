@@ -41,6 +41,28 @@ func (p *page) tables() {
 	add("unread", "Not read", some(dump.KindUnread), p.unread)
 }
 
+// none says that a list has nothing in it, rather than show a table without
+// rows.
+func none[B dump.Body](p *page, list []*dump.Block, what string, count func(B) int) bool {
+	for _, b := range list {
+		if body, ok := b.Body.(B); ok && count(body) > 0 {
+			return false
+		}
+	}
+	p.str("<p>", esc(what), " Lines ")
+	for i, b := range list {
+		if i == 8 {
+			break
+		}
+		if i > 0 {
+			p.str(", ")
+		}
+		p.lines([]dump.Span{{First: b.First, Last: b.Last}}, 1)
+	}
+	p.str(".</p>\n")
+	return true
+}
+
 func (p *page) alarms(list []*dump.Block) {
 	for i, b := range list {
 		r, ok := b.Body.(*dump.Report)
@@ -243,7 +265,11 @@ func (p *page) ooms(list []*dump.Block) {
 		} else if o.NoneKillable {
 			part("Killed", "nobody: no killable processes")
 		}
-		part("Wanted", fmt.Sprintf("%s, order %d", o.GFP, o.Order))
+		if o.Order < 0 {
+			part("Wanted", "nothing: SysRq f asked for it")
+		} else {
+			part("Wanted", fmt.Sprintf("%s, order %d", o.GFP, o.Order))
+		}
 		part("Constraint", strings.ToLower(strings.TrimPrefix(o.Constraint, "CONSTRAINT_")))
 		part("Control group", o.Memcg)
 		if o.LimitKB >= 0 && o.UsageKB >= 0 {
@@ -282,6 +308,9 @@ func (p *page) ooms(list []*dump.Block) {
 }
 
 func (p *page) locks(list []*dump.Block) {
+	if none(p, list, "No task holds a lock.", func(l *dump.Locks) int { return len(l.Holders) }) {
+		return
+	}
 	p.open("Locks held", "Task", "#PID", "#Locks", "Lock", "Usage", "Taken in", "Lines")
 	n := 0
 	for _, b := range list {
@@ -317,6 +346,13 @@ func (p *page) locks(list []*dump.Block) {
 }
 
 func (p *page) workqueues(list []*dump.Block) {
+	if !none(p, list, "No workqueue is busy.", func(w *dump.Workqueues) int { return len(w.Queues) }) {
+		p.queues(list)
+	}
+	p.pools(list)
+}
+
+func (p *page) queues(list []*dump.Block) {
 	p.open("Busy workqueues", "Queue", "#Pool", "CPUs", "#Active", "In flight", "Pending", "Lines")
 	n := 0
 	for _, b := range list {
@@ -353,6 +389,10 @@ func (p *page) workqueues(list []*dump.Block) {
 		}
 	}
 	p.shut(n - maxRows)
+}
+
+// pools are those of which the kernel says that nothing moves in them.
+func (p *page) pools(list []*dump.Block) {
 	hung := 0
 	for _, b := range list {
 		if w, ok := b.Body.(*dump.Workqueues); ok {
@@ -378,6 +418,9 @@ func (p *page) workqueues(list []*dump.Block) {
 }
 
 func (p *page) sched(list []*dump.Block) {
+	if none(p, list, "No run queue was printed.", func(s *dump.Sched) int { return len(s.CPUs) }) {
+		return
+	}
 	p.open("Run queues", "#CPU", "#Running", "#Current", "Runnable", "Lines")
 	n := 0
 	for _, b := range list {
@@ -411,6 +454,14 @@ func (p *page) sched(list []*dump.Block) {
 }
 
 func (p *page) timers(list []*dump.Block) {
+	if none(p, list, "No timer is pending.", func(t *dump.Timers) (n int) {
+		for _, c := range t.CPUs {
+			n += len(c.Timers)
+		}
+		return n
+	}) {
+		return
+	}
 	p.open("Pending timers", "#CPU", "Function", "#Due in", "Lines")
 	n := 0
 	for _, b := range list {
@@ -440,6 +491,9 @@ func (p *page) timers(list []*dump.Block) {
 }
 
 func (p *page) trace(list []*dump.Block) {
+	if none(p, list, "The trace is empty.", func(t *dump.Trace) int { return len(t.Events) }) {
+		return
+	}
 	p.open("Trace", "#Time, µs", "#CPU", "Task", "#PID", "Event")
 	n := 0
 	for _, b := range list {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -347,6 +348,23 @@ func TestGraphIsCut(t *testing.T) {
 	w := waitGraph(&g, maxNodes)
 	if len(w.nodes) != maxNodes || w.left != 5000-maxNodes || !slices.ContainsFunc(w.nodes, func(n wnode) bool { return n.root }) {
 		t.Errorf("%d nodes, %d left out", len(w.nodes), w.left)
+	}
+}
+
+func TestLines(t *testing.T) {
+	long := strings.Repeat("x", 200_000)
+	for in, want := range map[string][]string{
+		"": nil, "a": {"a"}, "a\n": {"a"}, "a\r\n\nb": {"a", "", "b"}, "\n": {""}, "a\rb\n": {"a\rb"},
+		long + "\nb\n": {long[:64<<10], "b"}, long: {long[:64<<10]},
+	} {
+		lines, fail := Lines(strings.NewReader(in))
+		if got := slices.Collect(lines); !slices.Equal(got, want) || fail() != nil {
+			t.Errorf("%.20q: %d lines, want %d", in, len(got), len(want))
+		}
+	}
+	lines, fail := Lines(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader("ab\ncd"))))
+	if got := slices.Collect(lines); fail() == nil || len(got) > 1 {
+		t.Error("a reader's error is lost")
 	}
 }
 

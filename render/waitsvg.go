@@ -47,6 +47,10 @@ func openSVG(o *output, class, label string, width, height float64, alone bool) 
 	o.str("\n")
 }
 
+// whyMax is how many characters of an edge's reason are shown; all of it shows
+// when it is pointed at.
+const whyMax = 24
+
 func drawWait(o *output, g wgraph, alone bool) {
 	const margin = 16.0
 	label := fmt.Sprintf("Wait graph: %s, %s", plural(len(g.nodes), "node"), plural(len(g.edges), "edge"))
@@ -58,7 +62,7 @@ func drawWait(o *output, g wgraph, alone bool) {
 	boxes := make([]box, len(g.nodes))
 	text := make([][2]string, len(g.nodes))
 	for i, n := range g.nodes {
-		text[i] = [2]string{clip(n.label, 44), clip(nodeNote(n), 50)}
+		text[i] = [2]string{clip(n.label, 36), clip(nodeNote(n), 41)}
 		chars := max(float64(columns(text[i][0]))*charWidth, float64(columns(text[i][1]))*charWidth*0.87)
 		boxes[i] = box{w: math.Ceil(max(chars+30, 110)), h: 32}
 		if text[i][1] != "" {
@@ -71,16 +75,16 @@ func drawWait(o *output, g wgraph, alone bool) {
 	for i, e := range g.edges {
 		links[i] = link{from: e.from, to: e.to}
 		outs[e.from]++
-		widest = max(widest, min(columns(e.why), 30))
+		widest = max(widest, min(columns(e.why), whyMax))
 	}
-	gap := min(max(70, float64(widest)*charWidth*0.83+50), 250)
+	gap := max(70, float64(widest)*charWidth*0.83+46)
 	width, height := layered(boxes, links, gap)
 	foot := 0.0
 	if g.left > 0 {
 		foot = 22
 	}
 	class := "picture wait"
-	if width < 1600 {
+	if width < 1750 {
 		class += " fit" // a page may shrink it a little
 	}
 	openSVG(o, class, label, width+2*margin, height+2*margin+foot, alone)
@@ -223,7 +227,7 @@ func drawEdge(o *output, boxes []box, l link, e wedge, cycle, alone bool) {
 		case dir > 0 && !alone:
 			anchor = ` text-anchor="middle"`
 		}
-		o.str(`<text`, anchor, ` x="`, px(at.x), `" y="`, px(at.y), `">`, esc(clip(e.why, 30)))
+		o.str(`<text`, anchor, ` x="`, px(at.x), `" y="`, px(at.y), `">`, esc(clip(e.why, whyMax)))
 		o.str(`<title>`, esc(e.why+" ("+string(e.confidence)+")"), `</title></text>`)
 	}
 	o.str("</g>\n")
