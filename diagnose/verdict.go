@@ -16,7 +16,7 @@ func (a *Analyzer) verdicts(fs []*finding) []*finding {
 			return nil
 		}
 	}
-	f := &finding{boot: 1}
+	f := &finding{boot: 1, weight: 1}
 	f.Severity = Info
 	f.Confidence = Likely
 	seen, harmless, missing := a.looked()
@@ -35,6 +35,8 @@ func (a *Analyzer) verdicts(fs []*finding) []*finding {
 		f.Title = "Nothing is wrong here: an ordinary log, without a hang, a crash or an error that matters."
 		f.Next = "if the machine hangs: sysrq observe while it does"
 		f.Refute = "the log does not reach to the time of the trouble"
+	case slices.ContainsFunc(fs, func(g *finding) bool { return g.ID == "bug" || g.ID == "oom-by-hand" }):
+		return nil // what can be said is said
 	default:
 		f.ID = "not-enough"
 		f.Title = "This log does not say enough to tell what is wrong"
