@@ -88,13 +88,22 @@ func (al *alarm) fns() (fn, mod []string) {
 		fn, mod = append(fn, plain(al.IP.Func)), append(mod, al.IP.Module)
 	}
 	if al.st != nil {
-		// A stack of an interrupt's says what the interrupt was at: of the
-		// frames that are no plumbing, the task's own tell.
-		for i, f := range al.st.fn {
-			if len(fn) == 1 && i == 0 && fn[0] == f {
+		// An interrupt's work counts as well: it may be what takes so long.
+		n := 0
+		for i := range al.st.frames {
+			f := &al.st.frames[i]
+			if f.Guess {
 				continue
 			}
-			fn, mod = append(fn, f), append(mod, al.st.module(i))
+			n++
+			if name := plain(f.Func); !(len(fn) == 1 && n == 1 && fn[0] == name) {
+				fn, mod = append(fn, name), append(mod, f.Module)
+			}
+		}
+		if n == 0 {
+			for i, f := range al.st.fn {
+				fn, mod = append(fn, f), append(mod, al.st.module(i))
+			}
 		}
 	}
 	return fn, mod
@@ -109,7 +118,8 @@ func spinning(f string) bool {
 		"rcu_is_watching", "lock_acquire", "lock_release", "lock_is_held_type", "__lock_acquire", "check_preemption_disabled", "debug_smp_processor_id", "preempt_count_add", "preempt_count_sub", "__sanitizer_cov_trace_pc", "__sanitizer_cov_trace_const_cmp4", "write_comp_data", "__asan_load8", "kasan_check_range", "__kasan_check_read", "arch_local_irq_restore", "__cond_resched", "_cond_resched", "lock_is_held", "debug_lockdep_rcu_enabled", "mwait_idle", "memset", "memcpy", "clear_page_erms", "trace_hardirqs_on", "trace_hardirqs_off", "__raw_spin_unlock_irqrestore", "arch_cpu_idle", "finish_task_switch":
 		return true
 	}
-	return has(f, "_raw_spin_", "_raw_read_", "_raw_write_", "__raw_spin", "queued_read_lock", "queued_write_lock", "queued_spin", "arch_spin", "do_raw_", "smp_call_function", "smp_call_on", "csd_lock", "on_each_cpu", "generic_exec_single", "kvm_flush_tlb", "native_flush_tlb", "__smp_call_single", "asm_", "sysvec_", "__sysvec", "nmi_", "exc_nmi", "ret_from_intr", "apic_timer", "dump_stack", "show_stack", "__dump_stack", "walk_stackframe", "dump_backtrace", "print_bad_pte", "bad_page", "kasan_", "__kasan", "print_report", "print_address_desc", "check_memory_region", "__asan_", "__warn", "report_bug", "warn_slowpath", "panic", "die", "__die", "ubsan_", "__ubsan", "___ratelimit", "__might_", "___might_", "__schedule_bug", "oops_")
+	return has(f, "_raw_spin_", "_raw_read_", "_raw_write_", "__raw_spin", "queued_read_lock", "queued_write_lock", "queued_spin", "arch_spin", "do_raw_", "smp_call_function", "smp_call_on", "csd_lock", "on_each_cpu", "generic_exec_single", "kvm_flush_tlb", "native_flush_tlb", "__smp_call_single", "asm_", "sysvec_", "__sysvec", "nmi_", "exc_nmi", "ret_from_intr", "apic_timer", "dump_stack", "show_stack", "__dump_stack", "walk_stackframe", "dump_backtrace", "print_bad_pte", "bad_page", "kasan_", "__kasan", "print_report", "print_address_desc", "check_memory_region", "__asan_", "__warn", "report_bug", "warn_slowpath", "panic", "die", "__die", "ubsan_", "__ubsan", "___ratelimit", "__might_", "___might_", "__schedule_bug", "oops_",
+		"rcu_read_", "rcu_dynticks", "rcu_is_", "rcu_lock_", "__rcu_read", "unwind_", "__unwind", "save_stack", "__save_stack", "arch_stack_walk", "stack_trace_", "stack_depot", "is_bpf_text", "kernel_text_address", "__kernel_text", "is_module_text", "bpf_address_lookup", "in_task_stack", "get_stack_info", "__module_address", "__is_insn_slot", "lockdep_", "debug_lockdep", "trace_irq", "__local_bh", "preempt_", "check_preempt", "kcov_", "__sanitizer", "should_fail", "kfence_", "memcmp", "__lock", "mark_lock", "lock_", "ktime_", "timekeeping_", "end_report", "print_trailer", "object_err", "fault_in_kernel", "asan_", "__kmalloc", "kmalloc", "kmem_cache_alloc", "slab_alloc", "___slab", "__slab", "kfree", "kmem_cache_free", "__list_add_valid", "__list_del_entry", "debug_object", "__debug_object", "debug_check", "debug_print", "refcount_", "usercopy_", "__check_object", "__check_heap", "memcpy", "memset", "memmove", "copy_user", "strlen", "strcmp", "strscpy", "strnlen", "copy_from_", "copy_to_", "_copy_", "rep_movs", "fortify_", "__fortify", "arch_atomic", "atomic_", "native_", "__raw_", "apic_", "error_", "page_fault", "general_protection", "invalid_op", "do_error_trap", "exc_", "do_trap", "fixup_bug", "handle_bug", "sched_show_task", "_sched_show_task", "rcu_dump_cpu", "print_cpu_stall", "print_other_cpu", "check_cpu_stall", "dump_cpu_task", "hrtimer_", "local_apic_", "timer_interrupt", "tick_", "arch_timer_", "handle_percpu_devid_irq", "generic_handle_irq", "handle_irq", "__handle_domain_irq", "handle_domain_irq", "gic_handle_irq", "__irq_svc", "el1_irq", "el1h_64", "call_on_irq_stack", "do_interrupt_handler", "is_ftrace_trampoline", "print_context_stack", "dump_trace", "deref_stack", "__this_cpu_preempt", "do_softirq", "__do_softirq", "invoke_softirq", "irq_exit", "__irq_exit", "handle_softirqs", "do_IRQ", "handle_edge_irq", "handle_fasteoi", "rcu_core", "note_gp", "smp_apic", "tick_sched", "update_process_times", "__hrtimer_run", "rcu_check_callbacks", "rcu_sched_clock")
 }
 
 // handler reports functions of the command itself, or of the alarm: the
@@ -140,8 +150,11 @@ func (al *alarm) at() (fn, module, spin string) {
 		}
 		return f, mods[i], spin
 	}
-	if len(fns) > 0 {
-		return fns[0], mods[0], spin
+	// All of it is machinery: what is first says a little, unless it only prints.
+	for i, f := range fns {
+		if !has(f, "dump_", "show_", "__dump", "panic", "__warn", "warn_", "die", "oops_", "sched_show", "walk_stack", "nmi_") && !bottom(f) {
+			return f, mods[i], spin
+		}
 	}
 	return "", "", spin
 }
@@ -155,23 +168,40 @@ func (al *alarm) where() string {
 	return f
 }
 
-// path is the way to there: the few functions that tell.
+// path is the way to there: the few functions that tell, and by which one the
+// kernel was entered.
 func (al *alarm) path() string {
 	fns, mods := al.fns()
+	return way(fns, mods, func(f string) bool { return spinning(f) || plumbing(f) })
+}
+
+// way writes a stack as the few functions that tell: the first ones, and the
+// outermost of those that are not in many stacks.
+func way(fns, mods []string, skip func(string) bool) string {
+	const most = 6
 	var out []string
+	last := ""
 	for i, f := range fns {
-		if len(out) == 4 || bottom(f) && len(out) > 0 {
-			break
+		if skip(f) || bottom(f) && len(out) == 0 {
+			continue
 		}
-		if spinning(f) || plumbing(f) {
+		if bottom(f) && !has(f, "vfs_", "do_sys_") {
 			continue
 		}
 		if mods[i] != "" {
 			f += " [" + mods[i] + "]"
 		}
-		out = append(out, f)
+		if len(out) < most {
+			out = append(out, f)
+		} else {
+			last = f
+		}
 	}
-	return strings.Join(out, " < ")
+	s := strings.Join(out, " < ")
+	if last != "" {
+		s += " < … < " + last
+	}
+	return s
 }
 
 // hasFn reports whether a function stands in the alarm.

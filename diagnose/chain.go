@@ -109,6 +109,13 @@ func (u *unit) plainID() string {
 		return "rcu"
 	case "page-lock", "page-writeback", "buffer", "direct-io", "dio-drain", "block-io-wait", "block-io", "bit-lock", "jbd2-buffer", "jbd2-commit",
 		"xfs-buffer-io", "page-fault-io", "swap-in", "writeback-throttle", "dirty-throttle", "block-flush", "scsi-command", "blk-mq-tags", "writeback-flush", "jbd2-wait-commit":
+		// What a page waits for is its file system's server, where it has one.
+		for _, d := range u.doms {
+			switch d {
+			case "nfs", "fuse", "cifs", "ceph", "9p", "afs", "lustre":
+				return d + "-server"
+			}
+		}
 		return "block-device"
 	case "fuse-daemon":
 		return "fuse-server"
@@ -273,6 +280,11 @@ func (g *waitGraph) main(e *end) *unit {
 		n[u.root] += len(u.tasks)
 	}
 	best := e.units[0]
+	for _, u := range e.units {
+		if g.own(u) != "" {
+			return u
+		}
+	}
 	for _, u := range e.units[1:] {
 		if c := cmp.Or(cmp.Compare(u.layer, best.layer), cmp.Compare(n[u.id], n[best.id]), cmp.Compare(len(u.tasks), len(best.tasks))); c > 0 {
 			best = u
@@ -444,6 +456,24 @@ var stories = map[string]string{
 	"vfork":             "%s for a vfork child that neither execs nor exits",
 }
 
+// own is the function further down in a unit's own stack that has taken what
+// the unit waits for, or "".
+func (g *waitGraph) own(u *unit) string {
+	if u.want < 0 || u.st == nil || u.best >= 0 || !u.st.site.waits {
+		return ""
+	}
+	row := g.things[u.want].row
+	if row < 0 || u.st.guessed {
+		return ""
+	}
+	for i := u.st.site.past + 1; i < len(u.st.fn); i++ {
+		if len(holds().rows[row].own.find(u.st.fn[i])) > 0 {
+			return u.st.fn[i]
+		}
+	}
+	return ""
+}
+
 // waiters is "jbd2/sda-8 (pid 7) waits" or "3 tasks (dd, sync, …) wait".
 func waiters(us []*unit, u *unit) string {
 	n := countTasks(us)
@@ -497,6 +527,10 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	case u.st == nil && label == "":
 		f.Title = waiters(e.units, u) + ", and the stack is not in this log."
 		f.Suspect = u.first().name()
+		if u.dev != "" {
+			f.Suspect += " (" + u.dev + ")"
+			f.storage = true
+		}
 	case label != "" && (!u.waits || u.st == nil):
 		f.Title = fmt.Sprintf("%s has %s and %s; %s %s for it.", u.first().name(), label, g.tell(u), count(others, "task"), verb(others))
 		if u.st == nil {
@@ -534,6 +568,11 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 		f.Suspect = g.suspect(e, u)
 	}
 	var detail []string
+	if own := g.own(u); own != "" {
+		f.ID, f.Severity, f.unheld = "deadlock", Critical, false
+		f.Title = fmt.Sprintf("Deadlock: %s waits for %s, which it has taken itself, in %s%s.", u.first().name(), g.things[u.want].label, own, pluralBehind(1, countTasks(e.units)-1+others))
+		f.Suspect = u.first().name() + " in " + u.telling() + ", called under the lock from " + own
+	}
 	if f.unheld && holder == "" {
 		detail = append(detail, "Who holds it does not show in this log.")
 	}
@@ -579,6 +618,9 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	if strings.HasPrefix(disk(e.dev), "dm-") || strings.Contains(e.dev, "(dm-") {
 		detail = append(detail, "It is a device-mapper device: it may be suspended (dmsetup info -c shows 's'), or the disk below does not answer.")
 	}
+	if n := again(e.units); n > 1 {
+		detail = append(detail, fmt.Sprintf("It stood on the same stack in %d dumps.", n))
+	}
 	if s := u.seconds(); s > 0 {
 		detail = append(detail, fmt.Sprintf("The kernel says that it has been blocked for more than %d seconds.", s))
 	}
@@ -615,6 +657,19 @@ func (g *waitGraph) stopped(boot int) []string {
 	return out
 }
 
+// again is in how many dumps one of the units' tasks stood without moving.
+func again(us []*unit) int {
+	n := 0
+	for _, u := range us {
+		for _, t := range u.tasks {
+			if !t.moved {
+				n = max(n, t.seen)
+			}
+		}
+	}
+	return n
+}
+
 // pluralBehind is the consequence, behind one task or several.
 func pluralBehind(own, others int) string {
 	s := behind(others)
@@ -624,34 +679,23 @@ func pluralBehind(own, others int) string {
 	return s
 }
 
-// path is the way to where a stack waits: the few functions that tell, from
-// different parts of the kernel.
+// path is the way to where a stack waits.
 func (s *stack) path() string {
 	if s == nil {
 		return ""
 	}
 	s.about()
-	var out []string
-	last := ""
-	for i := s.site.at; i < len(s.fn) && len(out) < 6; i++ {
+	var fns, mods []string
+	block := false
+	for i := s.site.at; i < len(s.fn); i++ {
 		f, m := s.fn[i], s.module(i)
-		if bottom(f) && len(out) > 1 {
-			break
+		d := domainOf(f, m).name == "block"
+		if !(d && block) { // one of the block layer's is enough
+			fns, mods = append(fns, f), append(mods, m)
 		}
-		if plumbing(f) && len(out) > 0 {
-			continue
-		}
-		d := domainOf(f, m).name
-		if d != "" && d == last && len(out) > 3 || d == "block" && d == last {
-			continue
-		}
-		last = d
-		if m != "" {
-			f += " [" + m + "]"
-		}
-		out = append(out, f)
+		block = d
 	}
-	return strings.Join(out, " < ")
+	return way(fns, mods, plumbing)
 }
 
 // suspect is the culprit in a few words.

@@ -115,6 +115,39 @@ func rcuBehind(fs []*finding) []*finding {
 	return fs
 }
 
+// harmless reports signs that machines in good health have: drives without a
+// medium, and errors that were corrected.
+func harmless(s *sign) bool {
+	for _, d := range []string{"disk fd", "disk sr"} {
+		if has(s.Suspect, d) {
+			return true
+		}
+	}
+	return strings.Contains(s.Text, "Machine check events logged")
+}
+
+// trouble reports whether the kernel has told of any, in a block: without it a
+// line that warns is no more than that.
+func (a *Analyzer) trouble() bool {
+	for k := range a.kinds {
+		switch k {
+		case dump.KindHeader, dump.KindHelp, dump.KindCPU, dump.KindMemory, dump.KindTimers, dump.KindTrace, dump.KindUnread, dump.KindWorkqueues, dump.KindWarning, dump.KindStack:
+		case dump.KindTask, dump.KindLocks, dump.KindSched:
+			for _, t := range a.tasks.all {
+				if t.blocked || t.proven {
+					return true
+				}
+			}
+			if len(a.sched) > 0 {
+				return true
+			}
+		default:
+			return true
+		}
+	}
+	return false
+}
+
 // bootOf is the boot in which a line stands, as far as blocks tell.
 func (a *Analyzer) bootOf(line int64) int {
 	n := 1
@@ -224,7 +257,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		best, score := -1, 0
 		for i := range signs {
 			s := &signs[i]
-			if s.Severity == Info || !fits(s, f) || a.bootOf(s.First) != f.boot {
+			if s.Severity == Info || harmless(s) || !fits(s, f) || a.bootOf(s.First) != f.boot {
 				continue
 			}
 			n := 1
@@ -286,11 +319,35 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		f := &finding{boot: a.bootOf(s.First)}
 		f.ID, f.Severity, f.Confidence = s.ID, s.Severity, Likely
 		f.Title, f.Suspect, f.Next = s.What, s.Suspect, s.Next
+		switch {
+		case harmless(s):
+			f.Severity = Info
+		case a.trouble():
+		case f.Severity == Warning:
+			f.Severity = Info // an ordinary log has some of these
+		case f.Severity == Critical:
+			f.Severity = Warning // nothing has come of it
+		}
 		f.Detail = fmt.Sprintf("Line %d: %s", s.First, clean(s.Text))
 		if s.Count > 1 {
 			f.Detail += fmt.Sprintf(" (and %d more like it)", s.Count-1)
 		}
 		f.Lines = []dump.Span{{First: s.First, Last: s.First}}
+		if s.ID == "rt-throttling" {
+			// The scheduler says it without a name; l may have it.
+			f.ID = "realtime-task"
+			if slices.ContainsFunc(fs, func(g *finding) bool { return g.ID == f.ID && g.boot == f.boot }) {
+				continue
+			}
+			for j := range a.alarms[dump.KindCPU] {
+				if c := &a.alarms[dump.KindCPU][j]; c.User && c.boot == f.boot && c.who() != "" {
+					f.Suspect = c.who() + ", which ran in userspace"
+					f.Title = fmt.Sprintf("Real-time tasks use up a processor; %s ran on processor %d.", c.who(), c.CPU.CPU)
+					f.Tasks = []TaskRef{{Comm: c.Comm, PID: c.PID}}
+					break
+				}
+			}
+		}
 		fs = append(fs, f)
 	}
 	return fs

@@ -209,7 +209,7 @@ func sound(t interface {
 		if abstains(&f) {
 			verdict = f.ID
 		}
-		if strings.Contains(f.Title, "  ") || strings.Contains(f.Title, "..") && !strings.Contains(f.Title, "...") || !strings.HasSuffix(f.Title, ".") {
+		if strings.Contains(f.Title, "  ") || strings.HasSuffix(f.Title, "..") && !strings.HasSuffix(f.Title, "...") || !strings.HasSuffix(f.Title, ".") {
 			t.Errorf("%s: the title %q", name, f.Title)
 		}
 	}

@@ -25,9 +25,9 @@ func (al *alarm) sysrqsOwn() bool {
 // crashes are the findings about panics, oopses, warnings and lockdep.
 func (a *Analyzer) crashes(fs []*finding) []*finding {
 	var out []*finding
-	oopsBefore := func(p *alarm) *finding {
+	oopsBefore := func(p *alarm, reason string) *finding {
 		for _, f := range out {
-			if f.ID == "bug" && f.boot == p.boot && f.Severity == Critical {
+			if f.ID == "bug" && f.boot == p.boot && firstSpan(f.Lines).First <= p.lines.First && (f.Severity == Critical || strings.Contains(strings.ToLower(f.Title), reason)) {
 				return f
 			}
 		}
@@ -63,55 +63,6 @@ func (a *Analyzer) crashes(fs []*finding) []*finding {
 		}
 		out = append(out, a.oops(al))
 	}
-	for i := range a.alarms[dump.KindPanic] {
-		al := &a.alarms[dump.KindPanic][i]
-		reason := strings.TrimSpace(al.Title)
-		if _, r, ok := strings.Cut(reason, "not syncing"); ok {
-			reason = strings.TrimLeft(r, ": ")
-		}
-		low := strings.ToLower(reason)
-		switch {
-		case al.byHand() || byHand[al.boot] != nil && strings.Contains(low, "fatal exception"):
-			hand(al)
-			continue
-		case strings.Contains(low, "hung_task"):
-			if f := hungRoot(fs, al.boot); f != nil {
-				f.Lines = append(f.Lines, al.lines)
-				f.Severity = Critical
-				f.Detail = strings.TrimSpace(f.Detail + " The kernel panicked over it (hung_task_panic is set).")
-				continue
-			}
-			f := &finding{boot: al.boot}
-			f.ID, f.Severity, f.Confidence = "hung-task-panic", Critical, Certain
-			f.Title = "The kernel panicked because a task was blocked too long (hung_task_panic); which one is not in this log."
-			f.Next = "get the lines before the panic ('INFO: task … blocked for more than'), or the memory dump; set kernel.hung_task_all_cpu_backtrace=1"
-			f.Lines = []dump.Span{al.lines}
-			out = append(out, f)
-			continue
-		case strings.Contains(low, "out of memory") || strings.Contains(low, "deadlocked on memory") || strings.Contains(low, "panic_on_oom"):
-			continue // memory's findings tell it
-		case strings.Contains(low, "softlockup") || strings.Contains(low, "lockup") || strings.Contains(low, "rcu stall"):
-			if len(a.alarms[dump.KindSoftLockup])+len(a.alarms[dump.KindHardLockup])+len(a.alarms[dump.KindRCUStall]) > 0 {
-				continue
-			}
-		}
-		if f := oopsBefore(al); f != nil && !strings.Contains(low, "attempted to kill init") {
-			f.Lines = append(f.Lines, al.lines)
-			f.Detail = strings.TrimSpace(f.Detail + " The kernel panicked over it.")
-			continue
-		}
-		f := &finding{boot: al.boot, weight: 1}
-		f.ID, f.Severity, f.Confidence = "panic", Critical, Certain
-		f.Title = "The kernel panicked: " + clean(reason) + "."
-		f.Suspect = panicSuspect(low, al)
-		f.Detail = "In " + al.path() + "."
-		if al.path() == "" {
-			f.Detail = ""
-		}
-		f.Lines = []dump.Span{al.lines}
-		f.Next = "look at the lines just before; with kdump: crash vmlinux vmcore, then bt"
-		out = append(out, f)
-	}
 	for i := range a.alarms[dump.KindLockdep] {
 		out = append(out, a.lockdep(&a.alarms[dump.KindLockdep][i]))
 	}
@@ -139,6 +90,79 @@ func (a *Analyzer) crashes(fs []*finding) []*finding {
 		if al.n > 1 {
 			f.Detail += fmt.Sprintf(" %d times.", al.n)
 		}
+		out = append(out, f)
+	}
+	for i := range a.alarms[dump.KindPanic] {
+		al := &a.alarms[dump.KindPanic][i]
+		reason := strings.TrimSpace(al.Title)
+		if _, r, ok := strings.Cut(reason, "not syncing"); ok {
+			reason = strings.TrimLeft(r, ": ")
+		}
+		reason = strings.TrimRight(reason, ". ")
+		low := strings.ToLower(reason)
+		switch {
+		case strings.Contains(low, "panic_on_warn"):
+			// The setting, not the cause: what it panicked over stands before it.
+			var best *finding
+			for _, f := range out {
+				if (f.ID == "bug" || f.ID == "lockdep") && f.boot == al.boot && firstSpan(f.Lines).First < al.lines.First {
+					best = f
+				}
+			}
+			if best != nil {
+				best.Severity = Critical
+				best.Lines = append(best.Lines, al.lines)
+				best.weight++
+				best.Title = strings.Replace(best.Title, "; it went on.", ", and panicked over it (panic_on_warn is set).", 1)
+				if p := al.path(); p != "" && !strings.Contains(best.Detail, " In ") {
+					best.Detail = strings.TrimSpace(best.Detail + " In " + p + ".")
+					if w := al.where(); w != "" && !strings.Contains(best.Suspect, w) {
+						best.Suspect += ", called by " + w
+					}
+				}
+				best.Detail = strings.TrimSpace(best.Detail + " The kernel panicked over it: panic_on_warn is set.")
+				continue
+			}
+		case al.byHand() || byHand[al.boot] != nil && strings.Contains(low, "fatal exception"):
+			hand(al)
+			continue
+		case strings.Contains(low, "hung_task"):
+			if f := hungRoot(fs, al.boot); f != nil {
+				f.Lines = append(f.Lines, al.lines)
+				f.Severity = Critical
+				f.Detail = strings.TrimSpace(f.Detail + " The kernel panicked over it (hung_task_panic is set).")
+				continue
+			}
+			f := &finding{boot: al.boot}
+			f.ID, f.Severity, f.Confidence = "hung-task-panic", Critical, Certain
+			f.Title = "The kernel panicked because a task was blocked too long (hung_task_panic); which one is not in this log."
+			f.Next = "get the lines before the panic ('INFO: task … blocked for more than'), or the memory dump; set kernel.hung_task_all_cpu_backtrace=1"
+			f.Lines = []dump.Span{al.lines}
+			out = append(out, f)
+			continue
+		case strings.Contains(low, "out of memory") || strings.Contains(low, "deadlocked on memory") || strings.Contains(low, "panic_on_oom"):
+			continue // memory's findings tell it
+		case strings.Contains(low, "softlockup") || strings.Contains(low, "lockup") || strings.Contains(low, "rcu stall"):
+			if len(a.alarms[dump.KindSoftLockup])+len(a.alarms[dump.KindHardLockup])+len(a.alarms[dump.KindRCUStall]) > 0 {
+				continue
+			}
+		}
+		if f := oopsBefore(al, low); f != nil && !strings.Contains(low, "attempted to kill init") {
+			f.Lines = append(f.Lines, al.lines)
+			f.Severity = Critical
+			f.Detail = strings.TrimSpace(f.Detail + " The kernel panicked over it.")
+			continue
+		}
+		f := &finding{boot: al.boot, weight: 1}
+		f.ID, f.Severity, f.Confidence = "panic", Critical, Certain
+		f.Title = "The kernel panicked: " + clean(reason) + "."
+		f.Suspect = panicSuspect(low, al)
+		f.Detail = "In " + al.path() + "."
+		if al.path() == "" {
+			f.Detail = ""
+		}
+		f.Lines = []dump.Span{al.lines}
+		f.Next = "look at the lines just before; with kdump: crash vmlinux vmcore, then bt"
 		out = append(out, f)
 	}
 	return out
@@ -201,7 +225,7 @@ func (a *Analyzer) oops(al *alarm) *finding {
 	if who := al.who(); who != "" {
 		f.Title += ", when " + who + " was running"
 	}
-	f.Title += ": " + strings.TrimSuffix(title, "!") + "."
+	f.Title += ": " + strings.TrimRight(title, "!. ") + "."
 	f.Suspect = at
 	if who := al.who(); who != "" {
 		f.Suspect = strings.TrimPrefix(at+", called by "+who, ", ")
@@ -269,7 +293,7 @@ func (a *Analyzer) lockdep(al *alarm) *finding {
 	at := ""
 	fns, mods := al.fns()
 	for i, fn := range fns {
-		if plumbing(fn) || spinning(fn) || has(fn, "print_", "check_", "__lock_acquire", "validate_chain", "mark_lock", "lock_acquire", "lockdep_", "valid_state", "save_trace", "show_stack", "dump_") || takes(fn) {
+		if plumbing(fn) || spinning(fn) || bottom(fn) || has(fn, "print_", "check_", "__lock_acquire", "validate_chain", "mark_lock", "lock_acquire", "lockdep_", "valid_state", "save_trace", "show_stack", "dump_") || takes(fn) {
 			continue
 		}
 		at = fn
@@ -279,14 +303,17 @@ func (a *Analyzer) lockdep(al *alarm) *finding {
 		break
 	}
 	if at != "" {
-		f.Detail = "The second one is taken in " + at
+		f.Detail = "It was in " + at
 		if who := al.who(); who != "" {
 			f.Detail += " by " + who
 		}
 		f.Detail += ". "
 		f.Suspect += ", in " + at
 	}
-	f.Detail += "It is a warning that a deadlock can happen, not that one has."
+	if p := al.path(); p != "" {
+		f.Detail += "The way there: " + p + ". "
+	}
+	f.Detail += "It is a warning of what can happen, not that it has."
 	f.Lines = []dump.Span{al.lines}
 	f.Next = "report it with the whole text to the owner of the code"
 	f.Refute = "a class of locks with several real locks that are never taken so (a missing nesting annotation)"

@@ -27,7 +27,8 @@ func deviceOfWork(w string) string {
 	}
 	if _, d, ok := strings.Cut(w, "(flush-"); ok {
 		d, _, _ = strings.Cut(d, ")")
-		if d, _, ok := strings.Cut(d, "-"); ok && d != "" { // flush-btrfs-1
+		d, _, _ = strings.Cut(d, "-") // flush-8:1-fuseblk, flush-btrfs-1
+		if !strings.Contains(d, ":") {
 			return ""
 		}
 		return byNumber(d)

@@ -198,6 +198,26 @@ func TestTwoLocksOfOneFunction(t *testing.T) {
 	}
 }
 
+// A driver that takes rtnl again when rtnl's holder has it resumed.
+func TestLockTakenTwice(t *testing.T) {
+	var m made
+	m.add(hungBlock(60, "ip", 120, nil, mutexAt+"mutex_lock rtnl_lock foo_resume[foo] pm_runtime_resume __pm_runtime_resume __dev_open __dev_change_flags do_setlink rtnetlink_rcv_msg"+entry))
+	m.add(hungBlock(61, "other", 120, nil, mutexAt+"mutex_lock rtnl_lock bar_ioctl"+entry))
+	f := m.a.Report().Findings[0]
+	if f.ID != "deadlock" || !strings.Contains(f.Suspect, "ip (pid 60)") || !strings.Contains(f.Title, "taken itself") {
+		t.Errorf("said %+v", f)
+	}
+}
+
+// A page of a file system that has a server.
+func TestPageOfAServer(t *testing.T) {
+	var m made
+	m.add(hungBlock(60, "cat", 120, nil, "__schedule schedule io_schedule folio_wait_bit_common filemap_update_page filemap_read fuse_file_read_iter[fuse]"+entry))
+	if f := m.a.Report().Findings[0]; f.ID != "fuse-server" {
+		t.Errorf("said %+v", f)
+	}
+}
+
 func TestFlusherBehindAWorker(t *testing.T) {
 	var m made
 	m.add(asked("t"))

@@ -27,6 +27,7 @@ type holdRow struct {
 	id, label string
 	within    int
 	by, also  index[struct{}]
+	own       index[struct{}]
 	anyAlso   bool
 	anyBy     bool
 	lock      bool
@@ -85,6 +86,10 @@ func readHolds(file, text string) (*holdTable, error) {
 				r.anyAlso = false
 				for w := range words {
 					r.also.add(w, struct{}{})
+				}
+			case "own":
+				for w := range words {
+					r.own.add(w, struct{}{})
 				}
 			case "lock":
 				r.lock = f.value == "yes"

@@ -216,7 +216,7 @@ func (a *Analyzer) stall(al *alarm, cpus []int) *finding {
 	if al.IP == nil && al.st == nil {
 		at = nil
 	}
-	if at == nil || len(cpus) > 0 && !slices.Contains(cpus, at.CPU.CPU) {
+	if at == nil || len(cpus) > 0 && at.CPU.CPU >= 0 && !slices.Contains(cpus, at.CPU.CPU) {
 		var found *alarm
 		for i := range a.alarms[dump.KindCPU] {
 			c := &a.alarms[dump.KindCPU][i]
@@ -230,9 +230,19 @@ func (a *Analyzer) stall(al *alarm, cpus []int) *finding {
 			f.Lines = append(f.Lines, c0(found))
 		}
 	}
+	if at == nil || at.where() == "" {
+		// Older kernels print the task that runs there in t's form.
+		if t := a.printedAt(al); t != nil {
+			at = &alarm{kind: dump.KindTask, st: t.stack}
+			at.CPU.CPU, at.PID, at.Comm, at.Workqueue = -1, t.PID, t.Comm, t.workqueue
+			if len(cpus) == 1 {
+				at.CPU.CPU = cpus[0]
+			}
+		}
+	}
 	list := strings.Trim(fmt.Sprint(cpus), "[]")
 	switch {
-	case at != nil && at.where() != "" && (at.who() != "" || at.IP != nil):
+	case at != nil && at.where() != "":
 		where := at.where()
 		f.Title = fmt.Sprintf("RCU is held up by %s in %s", orKernel(at.who()), where)
 		if at.CPU.CPU >= 0 {
@@ -240,7 +250,13 @@ func (a *Analyzer) stall(al *alarm, cpus []int) *finding {
 		}
 		f.Title += "."
 		f.Suspect = orKernel(at.who()) + " in " + where
-		f.Detail = "In " + at.path() + "."
+		if p := at.path(); p != "" {
+			f.Detail = "In " + p + "."
+		}
+		if at.Workqueue != "" {
+			f.Detail += " Work: " + clean(at.Workqueue) + "."
+			f.Suspect += ", work " + clean(at.Workqueue)
+		}
 		if at.hasFn(printing) {
 			f.Detail += " It prints to a console: a slow serial line can hold a processor for that long."
 			f.Suspect += " (printing to a slow console)"
@@ -280,6 +296,23 @@ func (a *Analyzer) stall(al *alarm, cpus []int) *finding {
 		}
 	}
 	return f
+}
+
+// printedAt is the running task that stands right behind an alarm.
+func (a *Analyzer) printedAt(al *alarm) *task {
+	const near = 200 // lines
+	var best *task
+	for _, t := range a.tasks.all {
+		if t.stack == nil || !t.running || t.boot != al.boot || has(t.Comm, "rcu_") || has(t.Comm, "rcuo") {
+			continue
+		}
+		for _, l := range t.lines {
+			if l.First > al.lines.First && l.First < al.lines.Last+near && (best == nil || l.First < best.lines[0].First) {
+				best = t
+			}
+		}
+	}
+	return best
 }
 
 func c0(al *alarm) dump.Span { return al.lines }
@@ -332,6 +365,31 @@ func (a *Analyzer) workLockups() []*finding {
 		f.Next = "sysrq show-backtrace-all-active-cpus, and t for the workers"
 		f.Refute = "the processor of that pool was stuck: a lockup or RCU stall names it"
 		out = append(out, f)
+	}
+	for _, l := range a.works {
+		for _, p := range l.hung {
+			// The kernel's own watchdog takes thirty seconds for too long.
+			if p.Hung < 30 || slices.ContainsFunc(out, func(f *finding) bool { return f.boot == l.boot }) {
+				continue
+			}
+			f := &finding{boot: l.boot}
+			f.ID, f.Severity, f.Confidence = "workqueue", Warning, Likely
+			f.Title = fmt.Sprintf("The pool of kernel workers on processor %s has work, and has not got on for %d s.", orWord(p.CPUs, "?"), p.Hung)
+			f.Suspect = "processor " + orWord(p.CPUs, "?")
+			var busy []string
+			for _, w := range l.workers {
+				if len(busy) < 3 {
+					busy = append(busy, fmt.Sprintf("%s (worker %d)", w.fn, w.pid))
+				}
+			}
+			if len(busy) > 0 {
+				f.Detail = "In flight: " + strings.Join(busy, ", ") + "."
+			}
+			f.Lines = []dump.Span{l.lines}
+			f.Next = "sysrq show-backtrace-all-active-cpus: what does that processor do?"
+			f.Refute = "the pool moves in a second t"
+			out = append(out, f)
+		}
 	}
 	return out
 }

@@ -101,7 +101,13 @@ func has(s string, prefixes ...string) bool {
 }
 
 // plumbing reports whether a function only says how a task waits.
-func plumbing(f string) bool { return waits().name(f).plumbing || waits().name(f).noise && !bottom(f) }
+func plumbing(f string) bool {
+	switch f {
+	case "__sched_text_start", "__lock_text_start", "___preempt_schedule", "___preempt_schedule_notrace": // the first function of a section, named for another
+		return true
+	}
+	return waits().name(f).plumbing || waits().name(f).noise && !bottom(f)
+}
 
 // takes reports whether a function, by its name, takes a lock and returns with
 // it: rtnl_lock, xfs_ilock, __fdget_pos, mddev_lock, f2fs_down_write.

@@ -410,7 +410,8 @@ type HeldLock struct {
 	Addr string `json:"addr,omitempty"`
 	// Name is the lock's class, with "#n" and "/n".
 	Name string `json:"name"`
-	// Usage is what stands in braces behind it.
+	// Usage is what stands in braces behind it, braces included, with the wait
+	// types of newer kernels: "{+.+.}-{3:3}".
 	Usage string `json:"usage,omitempty"`
 	At    Frame  `json:"at"`
 }

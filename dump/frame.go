@@ -15,7 +15,7 @@ type rawFrame struct {
 	bracketed bool
 }
 
-// readFrame reads one line of a stack, without its indentation. Every
+// read reads one line of a stack, without its indentation. Every
 // architecture's form is known (show_stack and its printers in arch/*/kernel,
 // 2.6 to 7.2):
 //
@@ -28,9 +28,10 @@ type rawFrame struct {
 //	[<addr>] (callee) from [<addr>] (caller+0x1/0x2)
 //	func+0x1/0x2 file.c:12            decode_stacktrace.sh
 //	func file.c:12 [inline]
-func readFrame(t []byte) (f rawFrame, ok bool) {
+func (f *rawFrame) read(t []byte) bool {
+	*f = rawFrame{}
 	if len(t) < 4 {
-		return f, false
+		return false
 	}
 	if t[0] == '(' && at(t, 1, '[') { // s390's topmost
 		t = bytes.TrimRight(t[1:], ") ")
@@ -39,14 +40,14 @@ func readFrame(t []byte) (f rawFrame, ok bool) {
 		switch t[0] {
 		case '?':
 			if !at(t, 1, ' ') {
-				return f, false
+				return false
 			}
 			f.guess = true
 			t = t[2:]
 		case '[':
 			n := address(t)
 			if n == 0 {
-				return f, false
+				return false
 			}
 			f.bracketed = true
 			t = t[n:]
@@ -54,7 +55,7 @@ func readFrame(t []byte) (f rawFrame, ok bool) {
 			t = t[1:]
 		}
 		if len(t) == 0 {
-			return f, false
+			return false
 		}
 	}
 	// The usual: a name, an offset, a size, and maybe a module.
@@ -65,9 +66,12 @@ func readFrame(t []byte) (f rawFrame, ok bool) {
 	if at(t, end, '+') {
 		plus = end
 	}
-	if plus > 0 && f.numbers(t[plus+1:]) {
-		f.name = t[:plus]
-		return f, f.tail(t[plus+1+f.width(t[plus+1:]):])
+	if plus > 0 {
+		if n := f.numbers(t[plus+1:]); n > 0 {
+			f.name = t[:plus]
+			rest := t[plus+1+n:]
+			return len(rest) == 0 || f.tail(rest)
+		}
 	}
 	return f.unusual(t, end)
 }
@@ -132,30 +136,23 @@ func hexAt(b []byte) (v uint64, n int) {
 	return v, n
 }
 
-// numbers reads "0xOFFSET/0xSIZE".
-func (f *rawFrame) numbers(b []byte) bool {
+// numbers reads "0xOFFSET/0xSIZE" and returns its length, or 0.
+func (f *rawFrame) numbers(b []byte) int {
 	off, n := hexAt(b)
 	if n == 0 {
-		return false
+		return 0
 	}
 	f.offset = uint32(off)
 	if at(b, n, '/') {
 		size, m := hexAt(b[n+1:])
 		if m == 0 {
-			return false
+			return 0
 		}
 		f.size = uint32(size)
-		return true
+		return n + 1 + m
 	}
-	return f.bracketed // older ones leave the size out
-}
-
-// width is the length of what numbers read.
-func (f *rawFrame) width(b []byte) int {
-	_, n := hexAt(b)
-	if at(b, n, '/') {
-		_, m := hexAt(b[n+1:])
-		n += 1 + m
+	if !f.bracketed { // older ones leave the size out
+		return 0
 	}
 	return n
 }
@@ -230,13 +227,13 @@ var (
 )
 
 // unusual reads the rarer forms. end is where the name ends that t begins with.
-func (f *rawFrame) unusual(t []byte, end int) (rawFrame, bool) {
+func (f *rawFrame) unusual(t []byte, end int) bool {
 	if at(t, 0, '(') || bytes.HasPrefix(t[end:], fromWord) {
 		return f.arm(t)
 	}
 	if _, n := hexAt(t); n >= 6 { // no name was known
 		f.name = t[:n]
-		return *f, f.tail(t[n:])
+		return f.tail(t[n:])
 	}
 	if i := bytes.Index(t, inlineWord); i > 0 {
 		name, rest, _ := bytes.Cut(t[:i], blank)
@@ -245,21 +242,21 @@ func (f *rawFrame) unusual(t []byte, end int) (rawFrame, bool) {
 		if m := bytes.TrimSpace(t[i+len(inlineWord):]); len(m) > 2 && m[0] == '[' {
 			f.module = m[1 : len(m)-1]
 		}
-		return *f, nameLike(name)
+		return nameLike(name)
 	}
 	if f.bracketed && nameLike(t) && len(t) > 1 && t[0] > '9' { // a kernel that prints no offsets
 		f.name = t
-		return *f, true
+		return true
 	}
-	return *f, false
+	return false
 }
 
 // arm reads "callee from caller+0x1/0x2" and "(callee) from [<addr>]
 // (caller+0x1/0x2)" (arch/arm/kernel/traps.c, dump_backtrace_entry).
-func (f *rawFrame) arm(t []byte) (rawFrame, bool) {
+func (f *rawFrame) arm(t []byte) bool {
 	name, rest, ok := bytes.Cut(t, fromWord)
 	if !ok {
-		return *f, false
+		return false
 	}
 	name = bytes.Trim(name, "() ")
 	if i := bytes.IndexByte(name, '+'); i > 0 {
@@ -269,26 +266,33 @@ func (f *rawFrame) arm(t []byte) (rawFrame, bool) {
 	if at(rest, 0, '[') {
 		n := address(rest)
 		if n == 0 {
-			return *f, false
+			return false
 		}
 		rest = rest[n:]
 	}
 	rest = bytes.TrimLeft(rest, " (")
 	i := bytes.IndexByte(rest, '+')
 	if !nameLike(name) {
-		return *f, false
+		return false
 	}
 	if i <= 0 || !nameLike(rest[:i]) {
 		if _, n := hexAt(rest); n > 0 { // the caller has no name
 			f.name, f.from = name, rest[:n]
-			return *f, true
+			return true
 		}
-		return *f, false
+		return false
 	}
 	f.bracketed = true
-	if !f.numbers(rest[i+1:]) {
-		return *f, false
+	n := f.numbers(rest[i+1:])
+	if n == 0 {
+		return false
 	}
 	f.name, f.from = name, rest[:i]
-	return *f, f.tail(rest[i+1+f.width(rest[i+1:]):])
+	return f.tail(rest[i+1+n:])
+}
+
+// readFrame reads one line of a stack into a frame of its own.
+func readFrame(t []byte) (f rawFrame, ok bool) {
+	ok = f.read(t)
+	return f, ok
 }

@@ -128,6 +128,10 @@ func (l *line) lex() {
 	case '[', '?', '(', '_':
 		l.lexFrame(t)
 	default:
+		if i == 1 && lower[c] && l.frame.read(t) { // as x86 prints nearly all
+			l.class = cFrame
+			return
+		}
 		if l.lexWord(t, i) {
 			return
 		}
@@ -147,8 +151,8 @@ var lower = func() (ok [256]bool) {
 }()
 
 func (l *line) lexFrame(t []byte) {
-	if f, ok := readFrame(t); ok {
-		l.frame, l.class = f, cFrame
+	if l.frame.read(t) {
+		l.class = cFrame
 		return
 	}
 	switch {

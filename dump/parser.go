@@ -24,7 +24,6 @@ type Parser struct {
 
 	names names
 	pools pools
-	text  []byte
 
 	only  lane // of lines without a caller
 	lanes map[kmsg.Caller]*lane
@@ -35,6 +34,7 @@ type Parser struct {
 
 	n       int64 // lines so far, for telling what is stale
 	done    []builder
+	changed bool // since done was looked through last
 	out     builder
 	ended   bool
 	counts  Counts
@@ -139,7 +139,7 @@ const (
 
 // ready is the next block in the order of their beginnings.
 func (p *Parser) ready() builder {
-	if len(p.done) == 0 {
+	if len(p.done) == 0 || !p.changed && !p.ended {
 		return nil
 	}
 	first := 0
@@ -150,6 +150,7 @@ func (p *Parser) ready() builder {
 	}
 	b := p.done[first]
 	if !p.ended && len(p.done) < maxDone && p.oldest() < b.base().First {
+		p.changed = false
 		return nil
 	}
 	p.done = append(p.done[:first], p.done[first+1:]...)
@@ -193,7 +194,7 @@ func (p *Parser) record(r *kmsg.Record) {
 		if i := bytes.IndexByte(text, '\n'); i >= 0 {
 			t, rest, more = text[:i], text[i+1:], true
 		}
-		if len(t) > 0 && (t[0] > ' ' || len(bytes.TrimSpace(t)) > 0) {
+		if n := len(t); n > 0 && (t[0] > ' ' || t[n-1] > ' ' || len(bytes.TrimSpace(t)) > 0) {
 			l := &p.line
 			l.text, l.rec, l.first, l.last, l.bare = t, r, first, last, bare
 			l.before, l.joined = len(r.Prefix), false
@@ -542,6 +543,7 @@ func (p *Parser) finish(b builder) {
 		p.hung = nil
 	}
 	p.done = append(p.done, b)
+	p.changed = true
 }
 
 // marks knows whether the lines of a log have a mark of the kernel's.

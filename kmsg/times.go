@@ -219,8 +219,11 @@ func blank(b []byte) int {
 // undoBlanks makes the no-break spaces of b spaces, in place, and returns how
 // long it is then.
 func undoBlanks(b []byte) int {
-	n := 0
-	for i := 0; i < len(b); n++ {
+	n := bytes.Index(b, noBreak)
+	if n < 0 {
+		return len(b)
+	}
+	for i := n; i < len(b); n++ {
 		k := blank(b[i:])
 		b[n] = b[i]
 		if k == 2 {
