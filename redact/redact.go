@@ -232,6 +232,8 @@ func (rd *reader) next() {
 			text = s
 		} else if len(rd.programs) > 0 && rd.programs[0].First <= rd.line {
 			text = rd.r.withheld(text)
+		} else if s, ok := rd.r.unmarked(text); ok {
+			text = s
 		} else {
 			text = rd.r.Text(text)
 		}
