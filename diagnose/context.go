@@ -277,6 +277,7 @@ func fits(s *sign, f *finding) bool {
 func (a *Analyzer) around(fs []*finding) []*finding {
 	used := map[int]bool{}
 	signs := a.signs.found()
+	trouble := len(signs) > 0 && a.trouble()
 	for _, f := range fs {
 		if len(f.Tasks) == 0 || f.ID == "crash" || f.ID == "bug" || f.ID == "deadlock" && f.Confidence == Certain || f.site == "" && f.ID != "stuck-task" {
 			continue
@@ -349,7 +350,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		switch {
 		case harmless(s):
 			f.Severity = Info
-		case a.trouble():
+		case trouble:
 		case f.Severity == Warning:
 			f.Severity = Info // an ordinary log has some of these
 		case f.Severity == Critical:
