@@ -23,7 +23,8 @@ type waitGraph struct {
 	// inside are the units by row of the table of holders.
 	inside map[int][]inside
 	// at are the units that have a function in their stacks.
-	at map[string][]int
+	at      map[string][]int
+	modules map[string][]*unit
 	// cycles are the proven deadlocks, and guessed those that only stacks show.
 	cycles  [][]int
 	guessed [][]int
@@ -182,6 +183,9 @@ func flushes(s *stack) bool {
 	return false
 }
 
+// maxHolders is how many are kept of one thing.
+const maxHolders = 8
+
 func (t *thing) add(h hold) {
 	for i := range t.holders {
 		if t.holders[i].unit == h.unit {
@@ -191,7 +195,7 @@ func (t *thing) add(h hold) {
 			return
 		}
 	}
-	if len(t.holders) < 8 {
+	if len(t.holders) < maxHolders {
 		t.holders = append(t.holders, h)
 	}
 }
@@ -241,7 +245,7 @@ func (g *waitGraph) sites() {
 			continue
 		}
 		for i, f := range u.st.fn {
-			if need[f] && !slices.Contains(u.st.fn[:i], f) {
+			if need[f] && len(g.at[f]) < maxPairs && !slices.Contains(u.st.fn[:i], f) {
 				g.at[f] = append(g.at[f], u.id)
 			}
 		}
@@ -250,11 +254,18 @@ func (g *waitGraph) sites() {
 		if !t.lock || len(t.holders) > 0 && rank(t.holders[0].conf) > rank(Likely) {
 			continue
 		}
-		for _, w := range t.waiters {
+		for _, w := range t.waiters[:min(len(t.waiters), maxPairs)] {
+			if len(t.holders) >= maxHolders {
+				break
+			}
 			g.siteHolders(t, g.units[w])
 		}
 	}
 }
+
+// maxPairs bounds what is compared with each other: a machine has some dozens of
+// stacks in one function; a file made to annoy has more.
+const maxPairs = 128
 
 // siteHolders looks for holders of what u waits for.
 func (g *waitGraph) siteHolders(t *thing, u *unit) {
@@ -308,7 +319,7 @@ func (g *waitGraph) siteHolders(t *thing, u *unit) {
 	}
 	// A module that takes a lock in one function and works under it in another.
 	if m := st.module(from); m != "" && domainOf(st.fn[from], m).name == m && len(t.holders) == 0 {
-		for _, v := range g.units {
+		for _, v := range g.inModule(m) {
 			if v.id == u.id || v.st == nil || v.boot != u.boot || v.want >= 0 && (g.things[v.want] == t || v.st.site.kind != noLock) {
 				continue
 			}
@@ -317,6 +328,24 @@ func (g *waitGraph) siteHolders(t *thing, u *unit) {
 			}
 		}
 	}
+}
+
+// inModule are the units that wait in a module.
+func (g *waitGraph) inModule(m string) []*unit {
+	if g.modules == nil {
+		g.modules = map[string][]*unit{}
+		for _, v := range g.units {
+			if v.st == nil {
+				continue
+			}
+			if k := v.st.site.at; k < len(v.st.fn) {
+				if name := v.st.module(k); name != "" && len(g.modules[name]) < maxPairs {
+					g.modules[name] = append(g.modules[name], v)
+				}
+			}
+		}
+	}
+	return g.modules[m]
 }
 
 // kernelIdle reports whether a unit is a kernel thread that waits for work.
@@ -335,6 +364,12 @@ func (g *waitGraph) works() {
 			}
 		}
 	}
+	var busy []*unit // workers that are at something
+	for _, v := range g.units {
+		if v.st.work() != "" && (v.blocked || v.running) && len(busy) < maxPairs {
+			busy = append(busy, v)
+		}
+	}
 	for _, u := range g.units {
 		if u.st == nil || !u.blocked || !flushes(u.st) || u.want < 0 {
 			continue
@@ -351,9 +386,9 @@ func (g *waitGraph) works() {
 		if len(t.holders) > 0 {
 			continue
 		}
-		for _, v := range g.units {
+		for _, v := range busy {
 			fn := v.st.work()
-			if v.id == u.id || fn == "" || !v.blocked && !v.running || v.boot != u.boot {
+			if v.id == u.id || v.boot != u.boot {
 				continue
 			}
 			if v.shared(u) && v.st.site.waits {
@@ -365,8 +400,8 @@ func (g *waitGraph) works() {
 		}
 		// The only worker that is stuck.
 		only := -1
-		for _, v := range g.units {
-			if v.st.work() != "" && v.blocked && v.id != u.id && v.boot == u.boot {
+		for _, v := range busy {
+			if v.blocked && v.id != u.id && v.boot == u.boot {
 				if only >= 0 {
 					only = -2
 				} else if only == -1 {
@@ -574,7 +609,7 @@ func (u *unit) storage() bool {
 func (g *waitGraph) deeper() {
 	var ends []*unit
 	for _, u := range g.units {
-		if u.blocked && u.best < 0 && u.st != nil && (u.st.site.kind == noLock || u.category() == "server") && !u.idle() &&
+		if len(ends) < maxPairs && u.blocked && u.best < 0 && u.st != nil && (u.st.site.kind == noLock || u.category() == "server") && !u.idle() &&
 			(u.layer >= layerFS || u.category() == "io" || u.category() == "server" || u.category() == "device" || frozen(u.waitID())) {
 			ends = append(ends, u)
 		}
@@ -670,18 +705,21 @@ func (g *waitGraph) deadlocks() {
 // different functions, nobody else being there to hold them, where one is seen
 // to have the lock that others want.
 func (g *waitGraph) guessDeadlocks() {
+	holds := map[int]bool{} // others wait for what it has
+	var free []*unit        // they wait for a mutex, and for nobody that is known
 	for _, u := range g.units {
-		if u.best >= 0 || !u.blocked || u.st == nil || u.st.site.kind != mutexLock || u.want < 0 {
+		if u.best >= 0 && rank(u.conf) >= rank(Likely) {
+			holds[u.best] = true
+		}
+		if u.best < 0 && u.blocked && u.st != nil && u.st.site.kind == mutexLock && len(free) < 4*maxPairs {
+			free = append(free, u)
+		}
+	}
+	for _, u := range free {
+		if u.best >= 0 || u.want < 0 || !holds[u.id] {
 			continue
 		}
-		holds := false // others wait for what it has
-		for _, v := range g.units {
-			holds = holds || v.best == u.id && rank(v.conf) >= rank(Likely)
-		}
-		if !holds {
-			continue
-		}
-		for _, v := range g.units {
+		for _, v := range free {
 			if v.id == u.id || v.best >= 0 || !v.blocked || v.st == nil || v.st.site.kind != mutexLock || v.boot != u.boot || v.cycle ||
 				v.st.fn[min(v.st.site.at, len(v.st.fn)-1)] == u.st.fn[min(u.st.site.at, len(u.st.fn)-1)] || !sameHome(u, v) {
 				continue
