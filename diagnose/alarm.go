@@ -152,7 +152,7 @@ func (al *alarm) at() (fn, module, spin string) {
 	}
 	// All of it is machinery: what is first says a little, unless it only prints.
 	for i, f := range fns {
-		if !has(f, "dump_", "show_", "__dump", "panic", "__warn", "warn_", "die", "oops_", "sched_show", "walk_stack", "nmi_") && !bottom(f) {
+		if !has(f, "dump_", "show_", "__dump", "panic", "__warn", "warn_", "die", "oops_", "sched_show", "walk_stack", "nmi_", "__schedule", "schedule", "preempt_") && !bottom(f) {
 			return f, mods[i], spin
 		}
 	}

@@ -526,6 +526,9 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	switch {
 	case u.st == nil && label == "":
 		f.Title = waiters(e.units, u) + ", and the stack is not in this log."
+		if k := u.first().workqueue; k != "" && own <= 1 {
+			f.Title = fmt.Sprintf("%s waits in its work %s, and the stack is not in this log.", u.first().name(), clean(k))
+		}
 		f.Suspect = u.first().name()
 		if u.dev != "" {
 			f.Suspect += " (" + u.dev + ")"
@@ -534,7 +537,11 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	case label != "" && (!u.waits || u.st == nil):
 		f.Title = fmt.Sprintf("%s has %s and %s; %s %s for it.", u.first().name(), label, g.tell(u), count(others, "task"), verb(others))
 		if u.st == nil {
-			f.Title = fmt.Sprintf("%s has %s; %s %s for it. What it does itself is not in this log.", u.first().name(), label, count(others, "task"), verb(others))
+			f.Title = fmt.Sprintf("%s has %s; %s %s for it. What it does itself is not in this log", u.first().name(), label, count(others, "task"), verb(others))
+			if h := g.a.held(u.first()); len(h) > 0 && h[len(h)-1].At.Func != "" {
+				f.Title += fmt.Sprintf("; its last lock is %s, taken in %s", clean(h[len(h)-1].Name), plain(h[len(h)-1].At.Func))
+			}
+			f.Title += "."
 		}
 		f.Suspect = u.first().name()
 		if in := u.telling(); in != "" {

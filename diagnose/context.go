@@ -14,6 +14,7 @@ func (a *Analyzer) context(fs []*finding) []*finding {
 	fs = bugThenLocks(fs)
 	fs = bugThenLockups(fs)
 	fs = rcuBehind(fs)
+	a.rcuMeanwhile(fs)
 	return a.around(fs)
 }
 
@@ -148,6 +149,32 @@ func (a *Analyzer) trouble() bool {
 	return false
 }
 
+// rcuMeanwhile names what the processors were at while tasks waited for RCU: one
+// of them has not passed through a quiet state.
+func (a *Analyzer) rcuMeanwhile(fs []*finding) {
+	for _, f := range fs {
+		if f.ID != "rcu" || f.site == "" {
+			continue
+		}
+		var ran []string
+		for i := range a.alarms[dump.KindCPU] {
+			c := &a.alarms[dump.KindCPU][i]
+			if c.boot != f.boot || c.Idle || c.User || c.PID == 0 || c.who() == "" || c.where() == "" || c.hasFn(handler) || c.hasFn(idling) || c.Comm == "khungtaskd" || len(ran) == 2 {
+				continue
+			}
+			s := c.who() + " in " + c.where()
+			if !slices.Contains(ran, s) {
+				ran = append(ran, s)
+				f.Lines = append(f.Lines, c.lines)
+			}
+		}
+		if len(ran) > 0 {
+			f.Detail = strings.TrimSpace(f.Detail + " Meanwhile a processor ran " + strings.Join(ran, ", another ") + ".")
+			f.Suspect += "; a processor ran " + ran[0]
+		}
+	}
+}
+
 // bootOf is the boot in which a line stands, as far as blocks tell.
 func (a *Analyzer) bootOf(line int64) int {
 	n := 1
@@ -250,6 +277,7 @@ func fits(s *sign, f *finding) bool {
 func (a *Analyzer) around(fs []*finding) []*finding {
 	used := map[int]bool{}
 	signs := a.signs.found()
+	trouble := len(signs) > 0 && a.trouble()
 	for _, f := range fs {
 		if len(f.Tasks) == 0 || f.ID == "crash" || f.ID == "bug" || f.ID == "deadlock" && f.Confidence == Certain || f.site == "" && f.ID != "stuck-task" {
 			continue
@@ -322,7 +350,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		switch {
 		case harmless(s):
 			f.Severity = Info
-		case a.trouble():
+		case trouble:
 		case f.Severity == Warning:
 			f.Severity = Info // an ordinary log has some of these
 		case f.Severity == Critical:
@@ -333,6 +361,9 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 			f.Detail += fmt.Sprintf(" (and %d more like it)", s.Count-1)
 		}
 		f.Lines = []dump.Span{{First: s.First, Last: s.First}}
+		if f.Severity == Info {
+			f.Confidence = Possible // the verdict comes first
+		}
 		if s.ID == "rt-throttling" {
 			// The scheduler says it without a name; l may have it.
 			f.ID = "realtime-task"

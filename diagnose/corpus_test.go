@@ -91,10 +91,10 @@ func judge(r *Report, words string) string {
 		return "hit"
 	case words == "nobody":
 		return "miss"
-	case f.saidAny(words):
-		return "hit"
 	case abstains(f) || f.ID == "busy-cpu":
 		return "abstained"
+	case f.saidAny(words):
+		return "hit"
 	}
 	return "miss"
 }

@@ -256,6 +256,9 @@ func (a *Analyzer) lockdep(al *alarm) *finding {
 	var locks []string
 	for _, l := range al.Locks {
 		if !common(l) && len(locks) < 2 {
+			if strings.Count(l, "(") > strings.Count(l, ")") {
+				l += ")"
+			}
 			locks = append(locks, clean(l))
 		}
 	}

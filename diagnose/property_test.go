@@ -1,9 +1,11 @@
 package diagnose
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -239,4 +241,52 @@ func BenchmarkReport(b *testing.B) {
 	for b.Loop() {
 		a.Report()
 	}
+}
+
+// TestDamaged breaks recorded dumps at random: whatever is left, a report holds
+// what it promises, and an idle machine is not accused.
+func TestDamaged(t *testing.T) {
+	all := goldens(t)
+	rapid.Check(t, func(t *rapid.T) {
+		g := all[rapid.IntRange(0, len(all)-1).Draw(t, "file")]
+		seed := rapid.Uint64().Draw(t, "seed")
+		b, err := os.ReadFile(g.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := rand.New(rand.NewPCG(seed, 3))
+		var text bytes.Buffer
+		from, to := 0, 1<<30
+		if r.IntN(2) == 0 {
+			from, to = r.IntN(60), 60+r.IntN(600)
+		}
+		n := 0
+		for line := range bytes.Lines(b) {
+			n++
+			if n < from || n > to {
+				continue
+			}
+			switch r.IntN(25) {
+			case 0:
+			case 1:
+				text.Write(line)
+				text.Write(line)
+			case 2:
+				text.Write(line[:r.IntN(len(line))])
+			default:
+				text.Write(line)
+			}
+		}
+		p := dump.NewParser(&text)
+		var a Analyzer
+		p.Log = a.Log
+		for p.Scan() {
+			a.Add(p.Block())
+		}
+		rep := a.Report()
+		sound(t, g.file, rep)
+		if g.state["root"] == "none" && rep.Findings[0].Severity == Critical {
+			t.Errorf("%s, broken, is accused: %s", g.file, rep.Findings[0].Title)
+		}
+	})
 }

@@ -16,7 +16,7 @@ func (a *Analyzer) verdicts(fs []*finding) []*finding {
 			return nil
 		}
 	}
-	f := &finding{boot: 1}
+	f := &finding{boot: 1, weight: 1}
 	f.Severity = Info
 	f.Confidence = Likely
 	seen, harmless, missing := a.looked()
@@ -35,6 +35,8 @@ func (a *Analyzer) verdicts(fs []*finding) []*finding {
 		f.Title = "Nothing is wrong here: an ordinary log, without a hang, a crash or an error that matters."
 		f.Next = "if the machine hangs: sysrq observe while it does"
 		f.Refute = "the log does not reach to the time of the trouble"
+	case slices.ContainsFunc(fs, func(g *finding) bool { return g.ID == "bug" || g.ID == "oom-by-hand" }):
+		return nil // what can be said is said
 	default:
 		f.ID = "not-enough"
 		f.Title = "This log does not say enough to tell what is wrong"
@@ -93,11 +95,14 @@ func (a *Analyzer) looked() (seen []string, harmless bool, missing []string) {
 	switch cpus := a.alarms[dump.KindCPU]; {
 	case len(cpus) > 0:
 		others := slices.ContainsFunc(cpus, func(c alarm) bool { return !c.hasFn(handler) })
-		busy, user := 0, ""
+		busy, user, first := 0, "", ""
 		for i := range cpus {
 			c := &cpus[i]
 			if !c.Idle && !c.User && !c.hasFn(handler) && !c.hasFn(idling) && c.PID != 0 {
 				busy++
+				if first == "" && c.who() != "" && c.where() != "" {
+					first = fmt.Sprintf(" (%s in %s)", c.who(), c.where())
+				}
 			}
 			if c.User && user == "" && !c.hasFn(handler) {
 				user = fmt.Sprintf("processor %d ran %s in userspace", c.CPU.CPU, orWord(c.who(), "a program"))
@@ -115,7 +120,7 @@ func (a *Analyzer) looked() (seen []string, harmless bool, missing []string) {
 			seen = append(seen, "the processors are idle")
 		default:
 			harmless = false
-			seen = append(seen, count(busy, "processor")+" at work in the kernel, once; that can be ordinary")
+			seen = append(seen, count(busy, "processor")+" at work in the kernel, once"+first+"; that can be ordinary")
 			missing = append(missing, "l once more: do they stay there?")
 		}
 	default:
