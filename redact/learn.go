@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"strings"
+	"unicode"
 
 	"github.com/sysrq/sysrq/dump"
 )
@@ -184,7 +185,7 @@ func (r *Redactor) host(h string) {
 var inPrefix = lazy(`(?:\d\d:\d\d:\d\d[^\s\]]*|\d{4}-\d\d-\d\d[T ][^\s\]]+) +(?:(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug) +)?([A-Za-z0-9][A-Za-z0-9._-]*) +\S`)
 
 func hostIn(prefix []byte) string {
-	if len(prefix) < 10 {
+	if len(prefix) < 10 || !bytes.ContainsFunc(prefix, unicode.IsLetter) {
 		return ""
 	}
 	if m := inPrefix.FindSubmatch(prefix); m != nil {

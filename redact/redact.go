@@ -133,12 +133,18 @@ func (r *Redactor) Learn(src io.Reader) error {
 		_, _ = io.Copy(io.Discard, pr) // nobody must wait for us
 	})
 	log := kmsg.NewLog(io.TeeReader(src, pw))
-	kernelLine := int64(0)
+	kernelLine, met := int64(0), ""
 	for log.Scan() {
 		rec := log.Record()
 		first, last := log.Lines()
 		r.learning.Lock()
-		r.host(hostIn(rec.Prefix))
+		// A log is of one machine, mostly: the name that was met last is met again.
+		if met == "" || !bytes.Contains(rec.Prefix, []byte(" "+met+" ")) {
+			if h := hostIn(rec.Prefix); h != "" {
+				r.host(h)
+				met = h
+			}
+		}
 		switch {
 		case rec.User && first > kernelLine:
 			r.program(first, last)

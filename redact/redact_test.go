@@ -129,6 +129,18 @@ func TestProgramsLines(t *testing.T) {
 	}
 }
 
+// A log of several machines has several names to take out.
+func TestHostsAlikeAreAllFound(t *testing.T) {
+	log := ""
+	for _, h := range []string{"db", "db7", "b7", "db77", "xdb"} {
+		log += "Nov 25 01:02:03 " + h + " kernel: [    1.000000] sysrq: Show State\n"
+	}
+	out := redacted(t, New(), log)
+	if strings.Contains(out, "db") || strings.Contains(out, "b7 ") {
+		t.Errorf("got\n%s", out)
+	}
+}
+
 func TestJournals(t *testing.T) {
 	log := `{"MESSAGE":"sysrq: Show State","_HOSTNAME":"db7","_MACHINE_ID":"0123456789abcdef0123456789abcdef","PRIORITY":"6","_TRANSPORT":"kernel","SYSLOG_IDENTIFIER":"kernel"}
 {"MESSAGE":"secret words","_HOSTNAME":"db7","_CMDLINE":"/usr/bin/topsecret --now","_TRANSPORT":"syslog","SYSLOG_IDENTIFIER":"topsecret"}

@@ -134,7 +134,7 @@ func (r *Redactor) Text(s string) string {
 	if containsAny(s, "iqn.", "nqn.", "eui.", "naa.") {
 		s = r.all(iqn, s, "target")
 	}
-	if dotted(s) {
+	if dotted(s) && containsAny(strings.ToLower(s), domains...) {
 		s = r.all(fqdn, s, "host")
 	}
 	if strings.Contains(s, `\\`) {
@@ -165,6 +165,11 @@ func (r *Redactor) Text(s string) string {
 		s = r.inPlace(s)
 	}
 	return s
+}
+
+// domains are the ends that fqdn looks for.
+var domains = []string{
+	".com", ".org", ".net", ".edu", ".gov", ".mil", ".int", ".io", ".dev", ".cloud", ".local", ".lan", ".corp", ".home", ".arpa", ".example", ".test", ".invalid",
 }
 
 func containsAny(s string, words ...string) bool {
@@ -440,6 +445,8 @@ func (r *Redactor) tricked(s string, from, to int) string {
 // columns are places of names that the parser reads, and that comms has not:
 // those in tables.
 var columns = []rule{
+	{":", inPrefix}, // a machine
+	{"kernel:", lazy(`\] +([A-Za-z0-9][A-Za-z0-9._-]*) kernel:`)},
 	{"  ", lazy(`(?:^|[\]:] |[;,] ?|  )(\S+) {2,}[RSDTtXZPIxKWN] `)},                // an old task's head
 	{".", lazy(`(?:^|[\]:>;] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`)},    // sched-debug
 	{"] ", lazy(`\[ *\d+\] +\d+ +\d+ .* -?\d+ (\S{1,16})$`)},                        // the OOM killer's table
