@@ -261,7 +261,7 @@ func (l *line) lexWord(t []byte, i int) bool {
 			l.class = cCPULine
 		case bytes.HasPrefix(t, prefixes.cpu) && len(t) < 16 && decimal(bytes.TrimSpace(t[5:])) >= 0: // on lines of their own, on mips and arm
 			l.class = cRegs
-		case bytes.HasPrefix(t, []byte("Code: ")):
+		case bytes.HasPrefix(t, []byte("Code: ")), bytes.HasPrefix(t, []byte("CS:  ")):
 			l.class = cRegs
 		case bytes.HasPrefix(t, []byte("CPU")):
 			l.lexLockup(t)
@@ -321,6 +321,10 @@ func (l *line) lexWord(t []byte, i int) bool {
 			l.class = cOOMPart
 		case bytes.HasPrefix(t, []byte("Oops: ")), bytes.HasPrefix(t, []byte("Oops - ")), bytes.HasPrefix(t, []byte("Oops[")):
 			l.class = cOops
+		}
+	case 'F':
+		if bytes.HasPrefix(t, []byte("FS:  ")) {
+			l.class = cRegs
 		}
 	case 'R', 'E', 'p', 'e', 'K', 'P':
 		l.lexIP(t)
@@ -420,6 +424,8 @@ func (l *line) lexIP(t []byte) {
 	case 'P':
 		if bytes.HasPrefix(t, []byte("PC is at ")) {
 			l.class = cIP
+		} else if bytes.HasPrefix(t, []byte("PKRU: ")) {
+			l.class = cRegs
 		} else if bytes.HasPrefix(t, prefixes.pid) && bytes.Contains(t, []byte("comm: ")) {
 			l.class = cCPULine
 		}
@@ -451,12 +457,28 @@ func (l *line) lexSysrq(t []byte) {
 	}
 }
 
+// hungWords is where the words begin that follow a hung task's name
+// (kernel/hung_task.c; "in I/O wait" in 7.2, "can't die" in syzbot's kernels),
+// or -1.
+func hungWords(t []byte) int {
+	more := bytes.Index(t, []byte(" for more than "))
+	if more < 0 {
+		return -1
+	}
+	for _, words := range [][]byte{[]byte(" blocked"), []byte(" can't die")} {
+		if i := bytes.LastIndex(t[:more], words); i >= 0 && more-i <= len(" blocked in I/O wait") {
+			return i
+		}
+	}
+	return -1
+}
+
 func (l *line) lexInfo(t []byte) {
 	l.task = rawTask{}
 	switch t = bytes.TrimPrefix(t, prefixes.info); {
 	case bytes.HasPrefix(t, []byte("task")):
 		switch {
-		case bytes.Contains(t, []byte(" blocked for more than ")), bytes.Contains(t, []byte(" can't die for more than ")):
+		case hungWords(t) >= 0:
 			l.class = cHung
 			if !bytes.Contains(t, []byte(" seconds")) {
 				l.class = cTorn
@@ -589,6 +611,8 @@ var (
 // hexadecimal words of 8 or 16 digits, and short names for them.
 func isRegs(t []byte) bool {
 	long, names := 0, 0
+	// "CR2: 0000000000000000", and nothing else
+	register := len(t) > 4 && t[0] >= 'A' && t[0] <= 'Z' && bytes.IndexByte(t[:min(len(t), 7)], ':') >= 2
 	for len(t) > 0 {
 		for len(t) > 0 && (t[0] == ' ' || t[0] == '\t') {
 			t = t[1:]
@@ -613,5 +637,5 @@ func isRegs(t []byte) bool {
 		}
 		t = t[n:]
 	}
-	return long >= 2 && names <= long+1
+	return long >= 2 && names <= long+1 || long == 1 && names == 1 && register
 }

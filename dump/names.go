@@ -49,17 +49,17 @@ func (n *names) info(b []byte) name {
 // printed that the unwinder is sure of.
 var roots = []string{
 	"ret_from_fork", "ret_from_kernel_thread", "ret_from_kernel_user_thread", "kernel_thread_helper", "kernel_thread_starter", "child_rip",
-	"entry_SYSCALL", "entry_SYSENTER", "entry_INT80", "entry_sysenter", "system_call_fastpath", "sysenter_do_call", "sysenter_dispatch",
-	"syscall_call", "syscall_common", "system_call_vectored", "system_call_common", "ia32_sys", "ia64_ret_from_syscall", "ret_from_syscall",
+	"entry_SYSCALL", "entry_SYSENTER", "entry_INT80", "entry_sysenter", "system_call", "sysenter_do_call", "sysenter_dispatch",
+	"syscall_call", "syscall_common", "ia32_sys", "ia64_ret_from_syscall", "ret_from_syscall",
 	"ret_fast_syscall", "__sys_trace_return", "el0t_64_sync", "el0t_32_sync", "el0_sync", "el0_svc_naked", "linux_sparc_syscall",
 	"secondary_startup", "__secondary_switch", "start_secondary_prolog", "x86_64_start_kernel", "i386_start_kernel", "common_startup_64",
-	"handle_sys", "kernel_thread_entry", "start_here_common", "smp_start_secondary",
+	"handle_sys", "handle_exception", "fork_handler", "new_thread_handler", "kernel_thread_entry", "start_here_common", "smp_start_secondary",
 }
 
 func isRoot(s string) bool {
 	for _, r := range roots {
 		if strings.HasPrefix(s, r) {
-			return !strings.HasSuffix(s, "_handler")
+			return s != "system_call_exception" && s != "handle_syscall" && s != "el0t_64_sync_handler" && s != "el0t_32_sync_handler" && s != "el0_sync_handler"
 		}
 	}
 	return false

@@ -65,6 +65,9 @@ type Counts struct {
 	Log int64 `json:"log"`
 	// Unread is the lines in blocks of KindUnread.
 	Unread int64 `json:"unread"`
+	// Kernel is how many records have a mark of the kernel's: a stamp, a level,
+	// a "kernel:". A text without any may be no kernel's log.
+	Kernel int64 `json:"kernel"`
 }
 
 // Block is what the last Scan found. It changes with the next.
@@ -185,6 +188,9 @@ func (p *Parser) record(r *kmsg.Record) {
 		return
 	}
 	p.marks.see(r)
+	if r.Kernel {
+		p.counts.Kernel++
+	}
 	if r.HasTime {
 		p.tick(r.Time)
 	}

@@ -23,8 +23,11 @@ func (b *headerBuilder) take(p *Parser, l *line) bool {
 	switch l.class {
 	case cTaskTable, cSending:
 		return true
+	case cRegs: // of the processor's counters, where p has no more to show
+		return b.header.Key == "p" && p.owner == builder(b)
 	case cOther: // the upper line of two, on 2.4 and 2.6
-		return bytes.HasPrefix(l.trim, []byte("free ")) && bytes.HasSuffix(l.trim, []byte("sibling"))
+		return bytes.HasPrefix(l.trim, []byte("free ")) && bytes.HasSuffix(l.trim, []byte("sibling")) ||
+			b.header.Key == "p" && p.owner == builder(b) && bytes.HasPrefix(l.trim, []byte("CPU"))
 	case cHeader:
 	default:
 		return false

@@ -10,6 +10,8 @@ type stack struct {
 	// rooted: the task's own bottom was seen. arm: frames in arm's form, which
 	// have no heading in newer kernels.
 	rooted, arm bool
+	// sleeper: it is a task's that does not run, and begins in the scheduler.
+	sleeper bool
 	// sched: a frame of the scheduler stands near the top.
 	sched bool
 	// context is the stack that the frames stand on; empty for the task's own.
@@ -145,7 +147,7 @@ func (s *stack) another(who name) bool {
 
 func (s *stack) takeFrame(n *names, f *rawFrame) bool {
 	who := n.info(f.name)
-	if s.closed || !f.guess && s.context == "" && (s.rooted && !s.another(who) || who.top && s.sleeps()) {
+	if s.closed || !f.guess && s.context == "" && (s.rooted && !s.another(who) || who.top && s.sleeper && s.sleeps()) {
 		return false
 	}
 	fr := Frame{

@@ -11,15 +11,16 @@ type taskBuilder struct {
 	// header: the task's header was read; header of a hung-task report comes
 	// behind its sentence. cut: it was not whole.
 	header, cut bool
-	// sleeper: it does not run, so that its stack begins in the scheduler.
-	sleeper bool
+	// counter: the header has a program counter; see rawTask.
+	counter bool
 }
 
 func (b *taskBuilder) start(k Kind) {
 	b.stack.reset()
 	b.Kind, b.Body = k, &b.task
 	b.task = Task{PID: -1, TGID: -1, PPID: -1, Syscall: -1}
-	b.header, b.cut, b.sleeper = false, false, false
+	b.header, b.cut, b.counter = false, false, false
+	b.sleeper = true // until it is known to run
 }
 
 func (b *taskBuilder) end() {
@@ -36,7 +37,11 @@ func (b *taskBuilder) whole() bool {
 	switch {
 	case b.Kind == KindStack:
 		return false // its head is lost
-	case b.cut, !b.header, b.sleeper && !b.sched:
+	case b.cut, !b.header:
+		return false
+	case b.task.State == "R" && len(b.frames) == 0:
+		return true // it runs elsewhere: no stack is printed
+	case b.sleeper && !b.counter && !b.sched:
 		return false
 	}
 	return b.stack.whole()
@@ -125,7 +130,7 @@ func (b *taskBuilder) takeHeader(p *Parser, l *line) bool {
 	}
 	t.TGID, t.PPID = h.tgid, h.ppid
 	b.header, b.cut = true, !h.whole
-	b.sleeper = h.state != 'R' && !h.counter
+	b.sleeper, b.counter = h.state != 'R', h.counter
 	return true
 }
 
@@ -145,10 +150,7 @@ func (b *taskBuilder) hung(p *Parser, t []byte) {
 	t = bytes.TrimPrefix(t, prefixes.info)
 	t = bytes.TrimPrefix(t, []byte("task"))
 	t = bytes.TrimPrefix(t, blank)
-	i := bytes.Index(t, []byte(" blocked for more than "))
-	if i < 0 {
-		i = bytes.Index(t, []byte(" can't die for more than "))
-	}
+	i := hungWords(t)
 	if i < 0 {
 		return
 	}
@@ -174,6 +176,7 @@ func (b *taskBuilder) blocker(p *Parser, l *line) bool {
 	if !ok {
 		who, rest, ok = bytes.Cut(t, []byte(" blocked on a"))
 	}
+	who, _, _ = bytes.Cut(who, []byte(" <")) // a semaphore's <reader> or <writer>
 	c := bytes.LastIndexByte(who, ':')
 	if !ok || c < 0 || b.task.PID >= 0 && decimal(who[c+1:]) != b.task.PID {
 		return false

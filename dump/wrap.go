@@ -116,7 +116,7 @@ func (l *line) settle() {
 		l.class = cTask
 	case bytes.HasPrefix(l.trim, prefixes.info):
 		l.class = cOther
-		if bytes.Contains(l.trim, []byte(" blocked for more")) {
+		if bytes.Contains(l.trim, []byte(" blocked")) {
 			l.class = cHung
 		}
 	case bytes.Contains(l.trim, []byte("soft lockup")):

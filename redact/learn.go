@@ -3,6 +3,7 @@ package redact
 import (
 	"bytes"
 	"strings"
+	"unicode"
 
 	"github.com/sysrq/sysrq/dump"
 )
@@ -75,13 +76,13 @@ var comms = []rule{
 	{"[", lazy(`\[([^\[\]:/ ][^\[\]:/]{0,14}):(\d+)\]`)},
 	{"(", lazy(`\(([^() ][^()]{0,14})\)(?:,? total-vm| score| UID:|,? now anon)`)},
 	{"rocess ", lazy(`[Pp]rocess (?:\d+ )?\(?([^\s():,]{1,15})\)?(?:,| \(pid| invoked)`)},
-	{"]: ", lazy(`(?:^|[\]:>] )([^\s:\[]{1,15})\[(\d+)\]: `)},
-	{"(", lazy(`(?:^|[\]:>] )([^\s:\[(]{1,15})\((\d+)\)`)},
+	{"]: ", lazy(`(?:^|[\]:>;] ?)([^\s:\[]{1,15})\[(\d+)\]: `)},
+	{"(", lazy(`(?:^|[\]:>;] ?)([^\s:\[(]{1,15})\((\d+)\)`)},
 	{"invoked oom-killer", lazy(`(\S{1,15}) invoked oom-killer`)},
 	{"comm", lazy(`\bcomm[ =:]+"?([^\s",:]{1,15})`)},
 	{"omm: ", lazy(`\b[Pp](?:id|ID): ?\d+,? comm: ?(\S{1,15})`)},
 	{"/", lazy(`(?:locks? held by|swapper|process|by task|by) (\S{1,15})/(\d+)\b`)},
-	{"] ", lazy(`(?:^|[\]:>]) *(\S.{0,14}?)-(\d+) +(?:\([ \d-]+\) +)?\[\d{3}\]`)},
+	{"] ", lazy(`(?:^|[\]:>;]) *(\S.{0,14}?)-(\d+) +(?:\([ \d-]+\) +)?\[\d{3}\]`)},
 }
 
 // hosts and users are where else their names are told.
@@ -96,7 +97,6 @@ var users = []*pattern{
 	lazy(`(?i)\b(?:user|acct|username|login|logname)(?:name)?[=:] ?"?([A-Za-z_][A-Za-z0-9_.-]*)`),
 	lazy(`\b(?:of|for) user ([A-Za-z_][A-Za-z0-9_.-]*)`),
 	lazy(`/(?:home|Users|export/home|var/home)/([A-Za-z0-9_][A-Za-z0-9_.@-]*)`),
-	lazy(`\b([A-Za-z_][A-Za-z0-9_.-]*)@[A-Za-z0-9]`),
 }
 
 // learnText learns from what the kernel printed.
@@ -112,7 +112,7 @@ func (r *Redactor) learnText(b []byte) {
 		}
 		for _, m := range rule.re.FindAllStringSubmatch(s, -1) {
 			n := strings.TrimSpace(m[1])
-			if number(n) || n == "null" || n == "unknown" {
+			if number(n) || n == "null" || n == "unknown" || n == "BAR" {
 				continue
 			}
 			r.comm(n, -1, -1)
@@ -135,6 +135,13 @@ func (r *Redactor) learnHosts(s string) {
 }
 
 func (r *Redactor) learnUsers(s string) {
+	if strings.Contains(s, "@") {
+		for _, m := range mail.FindAllStringSubmatch(s, -1) {
+			if user, host, _ := strings.Cut(m[0], "@"); !isUnit(host) && user != "root" && !number(user) {
+				r.word("user", user)
+			}
+		}
+	}
 	for _, re := range users {
 		for _, m := range re.FindAllStringSubmatch(s, -1) {
 			if m[1] != "root" && !number(m[1]) {
@@ -142,6 +149,16 @@ func (r *Redactor) learnUsers(s string) {
 			}
 		}
 	}
+}
+
+// isUnit reports whether what stands behind an @ ends a unit of systemd's.
+func isUnit(s string) bool {
+	i := strings.LastIndexByte(s, '.')
+	switch s[i+1:] {
+	case "service", "slice", "socket", "mount", "target", "scope", "timer", "device", "path", "swap", "localhost":
+		return true
+	}
+	return false
 }
 
 func number(s string) bool {
@@ -168,7 +185,7 @@ func (r *Redactor) host(h string) {
 var inPrefix = lazy(`(?:\d\d:\d\d:\d\d[^\s\]]*|\d{4}-\d\d-\d\d[T ][^\s\]]+) +(?:(?:emerg|alert|crit|err|error|warn|warning|notice|info|debug) +)?([A-Za-z0-9][A-Za-z0-9._-]*) +\S`)
 
 func hostIn(prefix []byte) string {
-	if len(prefix) < 10 {
+	if len(prefix) < 10 || !bytes.ContainsFunc(prefix, unicode.IsLetter) {
 		return ""
 	}
 	if m := inPrefix.FindSubmatch(prefix); m != nil {

@@ -133,12 +133,18 @@ func (r *Redactor) Learn(src io.Reader) error {
 		_, _ = io.Copy(io.Discard, pr) // nobody must wait for us
 	})
 	log := kmsg.NewLog(io.TeeReader(src, pw))
-	kernelLine := int64(0)
+	kernelLine, met := int64(0), ""
 	for log.Scan() {
 		rec := log.Record()
 		first, last := log.Lines()
 		r.learning.Lock()
-		r.host(hostIn(rec.Prefix))
+		// A log is of one machine, mostly: the name that was met last is met again.
+		if met == "" || !bytes.Contains(rec.Prefix, []byte(" "+met+" ")) {
+			if h := hostIn(rec.Prefix); h != "" {
+				r.host(h)
+				met = h
+			}
+		}
 		switch {
 		case rec.User && first > kernelLine:
 			r.program(first, last)
@@ -232,6 +238,8 @@ func (rd *reader) next() {
 			text = s
 		} else if len(rd.programs) > 0 && rd.programs[0].First <= rd.line {
 			text = rd.r.withheld(text)
+		} else if s, ok := rd.r.unmarked(text); ok {
+			text = s
 		} else {
 			text = rd.r.Text(text)
 		}

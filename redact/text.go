@@ -28,9 +28,10 @@ var (
 	board    = lazy(`/[A-Za-z0-9_-]*\d[A-Za-z0-9_-]*`)
 	number7  = lazy(`\b[A-Z0-9-]{7,}\b`)
 
-	userIs  = lazy(`(?i)\b((?:user|acct|username|logname)[=:] ?"?)([A-Za-z_][A-Za-z0-9_.-]*)`)
-	groupIs = lazy(`\b(cpuset=)([^/,\s][^,\s]*)`)
-	devName = lazy(`^(?:sd[a-z]+\d*|nvme\d+.*|md\d+.*|dm-\d+|loop\d+.*|vd[a-z]+\d*|xvd[a-z]+\d*|hd[a-z]\d*|mmcblk\d+.*|sr\d+|nbd\d+.*|zd\d+|rbd\d+|drbd\d+|ram\d+|tty\w*|null|zero|console|kmsg|mem|shm|pts|ptmx|fuse|mapper|disk|by-\w+|block|char|watchdog\d*|vcs\w*|mqueue|hugepages|input|event\d+|dri|card\d+|renderD\d+|snd)$`)
+	userIs    = lazy(`(?i)\b((?:user|acct|username|logname)[=:] ?"?)([A-Za-z_][A-Za-z0-9_.-]*)`)
+	wellKnown = lazy(`^(?:autogroup-\d+|user-\d+\.slice|session-c?\d+\.scope|user@\d+\.service)$`)
+	groupIs   = lazy(`\b(cpuset=)([^/,\s][^,\s]*)`)
+	devName   = lazy(`^(?:sd[a-z]+\d*|nvme\d+.*|md\d+.*|dm-\d+|loop\d+.*|vd[a-z]+\d*|xvd[a-z]+\d*|hd[a-z]\d*|mmcblk\d+.*|sr\d+|nbd\d+.*|zd\d+|rbd\d+|drbd\d+|ram\d+|tty\w*|null|zero|console|kmsg|mem|shm|pts|ptmx|fuse|mapper|disk|by-\w+|block|char|watchdog\d*|vcs\w*|mqueue|hugepages|input|event\d+|dri|card\d+|renderD\d+|snd)$`)
 )
 
 // Text is a text without what was learnt, and without what is known by its
@@ -61,7 +62,7 @@ func (r *Redactor) Text(s string) string {
 	if strings.Contains(s, "@") {
 		s = mail.ReplaceAllStringFunc(s, func(m string) string {
 			user, host, _ := strings.Cut(m, "@")
-			if host == "localhost" || strings.HasSuffix(host, ".service") || strings.HasSuffix(host, ".slice") {
+			if isUnit(host) {
 				return m // a unit of systemd's
 			}
 			if !r.isName(user) {
@@ -133,7 +134,7 @@ func (r *Redactor) Text(s string) string {
 	if containsAny(s, "iqn.", "nqn.", "eui.", "naa.") {
 		s = r.all(iqn, s, "target")
 	}
-	if dotted(s) {
+	if dotted(s) && containsAny(strings.ToLower(s), domains...) {
 		s = r.all(fqdn, s, "host")
 	}
 	if strings.Contains(s, `\\`) {
@@ -164,6 +165,11 @@ func (r *Redactor) Text(s string) string {
 		s = r.inPlace(s)
 	}
 	return s
+}
+
+// domains are the ends that fqdn looks for.
+var domains = []string{
+	".com", ".org", ".net", ".edu", ".gov", ".mil", ".int", ".io", ".dev", ".cloud", ".local", ".lan", ".corp", ".home", ".arpa", ".example", ".test", ".invalid",
 }
 
 func containsAny(s string, words ...string) bool {
@@ -249,7 +255,7 @@ func (r *Redactor) dirs(p string) string {
 			before = list[i-1]
 		}
 		switch {
-		case c == "" || number(c) || common(c) && before != "home" || r.isName(c):
+		case c == "" || number(c) || wellKnown.MatchString(c) || common(c) && before != "home" || r.isName(c):
 		case before == "home" || before == "Users":
 			list[i] = r.name("user", c)
 		case i > 0 && list[1] == "dev" && devName.MatchString(c):
@@ -439,8 +445,10 @@ func (r *Redactor) tricked(s string, from, to int) string {
 // columns are places of names that the parser reads, and that comms has not:
 // those in tables.
 var columns = []rule{
-	{"  ", lazy(`(?:^|[\]:] |  )(\S+) {2,}[RSDTtXZPIxKWN] `)},                       // an old task's head
-	{".", lazy(`(?:^|[\]:>] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`)},     // sched-debug
+	{":", inPrefix}, // a machine
+	{"kernel:", lazy(`\] +([A-Za-z0-9][A-Za-z0-9._-]*) kernel:`)},
+	{"  ", lazy(`(?:^|[\]:] |[;,] ?|  )(\S+) {2,}[RSDTtXZPIxKWN] `)},                // an old task's head
+	{".", lazy(`(?:^|[\]:>;] ?)[> ]?[RSDTtXZPI ] +(\S{1,15}) +\d+ +-?\d+\.\d+`)},    // sched-debug
 	{"] ", lazy(`\[ *\d+\] +\d+ +\d+ .* -?\d+ (\S{1,16})$`)},                        // the OOM killer's table
 	{"task=", lazy(`task=([^,\s]+),pid=`)},                                          // oom-kill:
 	{"rocess ", lazy(`[Kk]ill(?:ed)? process \d+,? (?:\(|UID \d+ \()?([^\s(),]+)`)}, // Killed process
@@ -511,6 +519,26 @@ func (r *Redactor) fields(line string, export bool) (string, bool) {
 	}
 	out, err := json.Marshal(entry)
 	return string(out), err == nil
+}
+
+// said is a program's line without a mark of its source: what systemd and
+// others write to /dev/kmsg, seen on a console.
+var said = lazy(`^((?:<\d+>)?(?:\d+,\d+,\d+,[^;]*;|\[[^\]]*\](?:\[[^\]]*\])? ?)?)([A-Za-z0-9_(.@:-][^\s\[\]]{0,63})\[(\d+)\]: (.*)$`)
+
+// told are words of the kernel's own about a program, in the same form.
+var told = lazy(`segfault|trap|fault|unhandled|signal|syscall|bad frame|exception|oom|\+0x`)
+
+// unmarked withholds what a program said, where only the line's form tells that
+// it is one's.
+func (r *Redactor) unmarked(line string) (string, bool) {
+	if !strings.Contains(line, "]: ") {
+		return "", false
+	}
+	m := said.FindStringSubmatch(line)
+	if m == nil || told.MatchString(m[4]) {
+		return "", false
+	}
+	return r.Text(m[1]+m[2]) + "[" + m[3] + "]: (withheld)", true
 }
 
 // program is the head of a line that a program wrote to a system log.

@@ -21,44 +21,49 @@ var voids = []string{"meta", "link", "input", "li"}
 // the log holds; nothing comes from elsewhere, and no style or script stands
 // where the policy forbids it.
 func TestPageIsBalanced(t *testing.T) {
-	tag := regexp.MustCompile(`<(/?)([a-z][a-z0-9]*)([^<>]*?)(/?)>`)
 	for name, m := range map[string]*made{"made": makeMachine(200), "nasty": nasty(), "nothing": nothing(), "empty": {report: &diagnose.Report{}}} {
-		text := string(pageOf(t, m.input()))
-		for _, el := range []string{"style", "script"} {
-			text = regexp.MustCompile(`(?s)<`+el+`[^>]*>.*?</`+el+`>`).ReplaceAllString(text, "")
+		t.Run(name, func(t *testing.T) { balanced(t, string(pageOf(t, m.input()))) })
+	}
+}
+
+var tag = regexp.MustCompile(`<(/?)([a-z][a-z0-9]*)([^<>]*?)(/?)>`)
+
+func balanced(t *testing.T, text string) {
+	t.Helper()
+	for _, el := range []string{"style", "script"} {
+		text = regexp.MustCompile(`(?s)<`+el+`[^>]*>.*?</`+el+`>`).ReplaceAllString(text, "")
+	}
+	var open []string
+	for _, f := range tag.FindAllStringSubmatch(text, -1) {
+		switch {
+		case slices.Contains(voids, f[2]) || f[4] == "/":
+		case f[1] == "":
+			open = append(open, f[2])
+		case len(open) == 0 || open[len(open)-1] != f[2]:
+			t.Fatalf("</%s> within %v", f[2], open)
+		default:
+			open = open[:len(open)-1]
 		}
-		var open []string
-		for _, f := range tag.FindAllStringSubmatch(text, -1) {
-			switch {
-			case slices.Contains(voids, f[2]) || f[4] == "/":
-			case f[1] == "":
-				open = append(open, f[2])
-			case len(open) == 0 || open[len(open)-1] != f[2]:
-				t.Fatalf("%s: </%s> within %v", name, f[2], open)
-			default:
-				open = open[:len(open)-1]
-			}
+	}
+	if len(open) > 0 {
+		t.Errorf("not ended: %v", open)
+	}
+	for _, bad := range []string{" style=", " onclick=", " onload=", "http://", "https://", "javascript:", "<script"} {
+		rest := strings.ReplaceAll(strings.ReplaceAll(text, `xmlns="http://www.w3.org/2000/svg"`, ""), "xmlns='http://www.w3.org/2000/svg'", "")
+		if i := strings.Index(rest, bad); i >= 0 {
+			t.Errorf("%q is in it: %s", bad, rest[max(0, i-60):min(len(rest), i+60)])
 		}
-		if len(open) > 0 {
-			t.Errorf("%s: not ended: %v", name, open)
+	}
+	ids := map[string]bool{}
+	for _, f := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		if ids[f[1]] {
+			t.Errorf("two elements with the id %s", f[1])
 		}
-		for _, bad := range []string{" style=", " onclick=", " onload=", "http://", "https://", "javascript:", "<script"} {
-			rest := strings.ReplaceAll(strings.ReplaceAll(text, `xmlns="http://www.w3.org/2000/svg"`, ""), "xmlns='http://www.w3.org/2000/svg'", "")
-			if i := strings.Index(rest, bad); i >= 0 {
-				t.Errorf("%s has %q: %s", name, bad, rest[max(0, i-60):min(len(rest), i+60)])
-			}
-		}
-		ids := map[string]bool{}
-		for _, f := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(text, -1) {
-			if ids[f[1]] {
-				t.Errorf("%s: two elements with the id %s", name, f[1])
-			}
-			ids[f[1]] = true
-		}
-		for _, f := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(text, -1) {
-			if !ids[f[1]] {
-				t.Errorf("%s: a link to #%s, which is not there", name, f[1])
-			}
+		ids[f[1]] = true
+	}
+	for _, f := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(text, -1) {
+		if !ids[f[1]] {
+			t.Errorf("a link to #%s, which is not there", f[1])
 		}
 	}
 }

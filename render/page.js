@@ -102,7 +102,8 @@
 	for (let i = 0, at = 0; i < n; i++) { at += data.first[i]; first[i] = at; last[i] = at + data.lines[i]; }
 	const lower = str.map(s => s.toLowerCase());
 	const quiet = /^(__schedule|schedule|io_schedule$|__switch_to|preempt_schedule|__cond_resched)/;
-	const leaf = data.stacks.map(s => { const f = s.find(f => !quiet.test(str[f])); return f === undefined ? '' : str[f]; });
+	const leafOf = data.stacks.map(s => s.find(f => !quiet.test(str[f])) ?? 0); // string 0 is empty
+	const leaf = leafOf.map(f => str[f]);
 	const state = i => data.state[i] ? String.fromCharCode(data.state[i]) : '';
 	const kept = l => {
 		let a = 0, b = data.kept.length;
@@ -119,7 +120,7 @@
 		{name: 'Parent', width: '8%', num: true, key: i => data.parent[i]},
 		{name: 'State', width: '7%', key: i => data.state[i]},
 		{name: 'Waits for', width: '18%', key: i => order[data.wait[i]]},
-		{name: 'Sleeps in', width: '24%', key: i => leaf[data.stack[i]]},
+		{name: 'Sleeps in', width: '24%', key: i => order[leafOf[data.stack[i]]]},
 		{name: 'Line', width: '10%', num: true, key: i => first[i]},
 	];
 	if (data.dump) columns.splice(6, 0, {name: 'Dump', width: '7%', num: true, key: i => data.dump[i]});

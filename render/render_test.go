@@ -398,3 +398,30 @@ func TestSamples(t *testing.T) {
 		t.Errorf("folded: %q, want %q", got, want)
 	}
 }
+
+// FuzzText: whatever a log's names are, no form of the report breaks.
+func FuzzText(f *testing.F) {
+	f.Add("name", "what it waits for", 3, 1)
+	f.Add("\x1b]0;x\a", "</script>\"]|", -1, 0)
+	f.Fuzz(func(t *testing.T, comm, why string, a, b int) {
+		m := makeMachine(20)
+		g := &m.report.Graph
+		for i := range g.Nodes {
+			g.Nodes[i].Label, g.Nodes[i].Wait = comm, why
+		}
+		g.Edges = append(g.Edges, diagnose.Edge{From: a, To: b, Why: why, Confidence: diagnose.Confidence(comm)})
+		m.report.Findings[0].Lines = []dump.Span{{First: int64(a), Last: int64(b)}}
+		m.report.Findings[0].Title = comm
+		in := m.input()
+		in.Title = comm
+		for name := range formats {
+			out := written(t, name, in)
+			if strings.HasSuffix(name, ".svg") {
+				wellFormed(t, name, out)
+			}
+			if (name == "json" || name == "sarif") && !json.Valid(out) {
+				t.Fatalf("%s is no JSON", name)
+			}
+		}
+	})
+}

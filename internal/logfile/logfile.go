@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -186,12 +188,78 @@ func (l *layer) open() error {
 			}
 			may = may || len(f.magic) > n && f.magic[:n] == string(head)
 		}
-		if !may {
+		if n == 2 && (string(head) == "\xff\xfe" || string(head) == "\xfe\xff") {
+			l.out = &utf16Reader{r: l.buf, big: head[0] == 0xfe}
+			return nil
+		}
+		if !may && !(n == 1 && (head[0] == 0xff || head[0] == 0xfe)) {
 			// What is no archive is not copied twice.
 			l.out = io.MultiReader(io.LimitReader(l.buf, int64(l.buf.Buffered())), &l.count)
 			return nil
 		}
 	}
+}
+
+// utf16Reader makes UTF-8 of UTF-16, as PowerShell and some terminals on Windows
+// write what a serial line says. What is no text there becomes U+FFFD.
+type utf16Reader struct {
+	r   *bufio.Reader
+	big bool
+	out []byte
+	buf [4096]byte
+}
+
+// Read reads.
+func (u *utf16Reader) Read(p []byte) (int, error) {
+	for len(u.out) == 0 {
+		var err error
+		if u.out, err = u.some(u.buf[:0]); len(u.out) == 0 && err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, u.out)
+	u.out = u.out[n:]
+	return n, nil
+}
+
+// some decodes what there is, at least one character, until out is nearly full.
+func (u *utf16Reader) some(out []byte) ([]byte, error) {
+	for len(out) < cap(out)-2*utf8.UTFMax {
+		c, err := u.unit()
+		if err != nil {
+			return out, err
+		}
+		r := rune(c)
+		if utf16.IsSurrogate(r) {
+			next, err := u.unit()
+			if err != nil {
+				return utf8.AppendRune(out, utf8.RuneError), err
+			}
+			r = utf16.DecodeRune(r, rune(next))
+		}
+		if r != '\ufeff' { // the mark of the byte order
+			out = utf8.AppendRune(out, r)
+		}
+		if u.r.Buffered() < 2 {
+			break // wait for no more than there is
+		}
+	}
+	return out, nil
+}
+
+// unit is the next two bytes; a lone one at the end is nothing.
+func (u *utf16Reader) unit() (uint16, error) {
+	var b [2]byte
+	if _, err := io.ReadFull(u.r, b[:]); err != nil {
+		if err == io.ErrUnexpectedEOF {
+			err = io.EOF
+		}
+		return 0, err
+	}
+	if u.big {
+		return uint16(b[0])<<8 | uint16(b[1]), nil
+	}
+	return uint16(b[1])<<8 | uint16(b[0]), nil
 }
 
 // Close frees what the layers hold.

@@ -3,6 +3,7 @@ package logfile
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf16"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
@@ -255,4 +257,30 @@ func FuzzNew(f *testing.F) {
 		defer r.Close()
 		io.Copy(io.Discard, io.LimitReader(r, 16<<20))
 	})
+}
+
+// TestUTF16: what PowerShell writes is a log as well, and a mark that nothing
+// stands behind is none.
+func TestUTF16(t *testing.T) {
+	const want = "[    1.000000] task:bäckup\n[    1.000001] \U0001f600 Call Trace:\n"
+	for _, order := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		b := order.AppendUint16(nil, 0xfeff)
+		for _, u := range utf16.Encode([]rune(strings.Repeat(want, 500))) {
+			b = order.AppendUint16(b, u)
+		}
+		for _, src := range []io.Reader{bytes.NewReader(b), iotest.OneByteReader(bytes.NewReader(b)), bytes.NewReader(pack(t, "gzip", b))} {
+			got, err := io.ReadAll(New(src))
+			if err != nil || string(got) != strings.Repeat(want, 500) {
+				t.Errorf("%v: %v, %d bytes", order, err, len(got))
+			}
+		}
+		if got, err := io.ReadAll(New(bytes.NewReader(b[:7]))); err != nil || string(got) != "[ " {
+			t.Errorf("cut: %q, %v", got, err)
+		}
+	}
+	for _, same := range []string{"\xff", "\xfe", "\xff[  1.000000] x", "\xfe\xfd"} {
+		if got, err := io.ReadAll(New(strings.NewReader(same))); err != nil || string(got) != same {
+			t.Errorf("%q became %q, %v", same, got, err)
+		}
+	}
 }
