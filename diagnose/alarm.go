@@ -18,6 +18,8 @@ type alarm struct {
 	st   *stack
 	n    int // how often the same was said
 	most int // of Seconds
+	// mixed: lines of another may stand in it.
+	mixed bool
 }
 
 // maxAlarms bounds how many are kept of each kind.
@@ -25,7 +27,7 @@ const maxAlarms = 1 << 10
 
 func (a *Analyzer) addAlarm(b *dump.Block, r *dump.Report) {
 	list := a.alarms[b.Kind]
-	al := alarm{kind: b.Kind, boot: b.Boot, dump: b.Dump, command: b.Command, lines: dump.Span{First: b.First, Last: b.Last}, n: 1, most: r.Seconds}
+	al := alarm{kind: b.Kind, boot: b.Boot, dump: b.Dump, command: b.Command, lines: dump.Span{First: b.First, Last: b.Last}, n: 1, most: r.Seconds, mixed: mixed(b)}
 	al.Report = *r
 	al.st = a.stacks.of(r.Stack, r.Workqueue)
 	al.Stack = nil

@@ -356,6 +356,10 @@ func (g *waitGraph) explain(e *end) *finding {
 	} else {
 		g.explainEnd(e, u, f)
 	}
+	if u.first().mixed {
+		f.Confidence = lesser(f.Confidence, Likely)
+		f.Detail += " Another report stands in the midst of its stack: some of it may be the other's."
+	}
 	if moved {
 		f.Detail += " These tasks had moved on in a later dump: the wait was long, but it ended."
 	}

@@ -240,6 +240,10 @@ func (a *Analyzer) oops(al *alarm) *finding {
 	} else if strings.Contains(a.machine.Taint, "P") {
 		f.Detail = strings.TrimSpace(f.Detail + " A proprietary module is loaded.")
 	}
+	if al.mixed {
+		f.Confidence = Likely
+		f.Detail = strings.TrimSpace(f.Detail + " Another report stands in its midst: names and stack may be mixed up.")
+	}
 	f.Lines = []dump.Span{al.lines}
 	f.Next = "scripts/decode_stacktrace.sh vmlinux < LOG; reboot soon: the task died with whatever locks it had"
 	f.Refute = "an earlier report in the same boot: later ones are often its consequence"

@@ -434,3 +434,17 @@ func TestHoldsTable(t *testing.T) {
 		}
 	}
 }
+
+// What may be another's is not certain.
+func TestMixedIsNotCertain(t *testing.T) {
+	var m made
+	m.add(asked("w"))
+	m.add(taskBlock("D", 10, "alpha", mutexAt+"take_b[foo] foo_write[foo]"+entry))
+	m.add(taskBlock("D", 11, "beta", mutexAt+"take_a[foo] foo_read[foo]"+entry))
+	m.add(&dump.Block{Kind: dump.KindLocks, Unsure: []dump.Doubt{dump.DoubtInterleaved}, Body: &dump.Locks{Holders: []dump.Holder{
+		held("alpha", 10, "ff01 &a", "ff02 &b"), held("beta", 11, "ff02 &b", "ff01 &a"),
+	}}})
+	if f := m.a.Report().Findings[0]; f.ID != "deadlock" || f.Confidence == Certain {
+		t.Errorf("said %+v", f)
+	}
+}

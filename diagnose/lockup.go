@@ -143,6 +143,10 @@ func (a *Analyzer) stuckCPU(al *alarm, kind string) *finding {
 		f.Detail += " It prints to a console: a slow serial line can hold a processor for that long."
 		f.Suspect += " (printing to a slow console)"
 	}
+	if al.mixed {
+		f.Confidence = lesser(f.Confidence, Likely)
+		f.Detail = strings.TrimSpace(f.Detail + " Another report stands in its midst: names and stack may be mixed up.")
+	}
 	f.Lines = append(f.Lines, al.lines)
 	f.Next = "sysrq show-backtrace-all-active-cpus, twice: does it stay in the same function? Then report the function, or unload the module"
 	f.Refute = "the processor is elsewhere in a second l; or a hypervisor did not run the virtual processor (steal time)"
@@ -150,6 +154,14 @@ func (a *Analyzer) stuckCPU(al *alarm, kind string) *finding {
 		f.Tasks = []TaskRef{{Comm: al.Comm, PID: al.PID}}
 	}
 	return f
+}
+
+// lesser is the lesser of two confidences.
+func lesser(a, b Confidence) Confidence {
+	if rank(a) < rank(b) {
+		return a
+	}
+	return b
 }
 
 func printing(f string) bool {

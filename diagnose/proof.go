@@ -23,6 +23,7 @@ type lockList struct {
 	boot    int
 	holders []dump.Holder
 	lines   dump.Span
+	mixed   bool
 }
 
 // addLocks keeps the newest list that has anything.
@@ -34,7 +35,7 @@ func (a *Analyzer) addLocks(b *dump.Block, d *dump.Locks) {
 		return
 	}
 	c := b.Clone().Body.(*dump.Locks)
-	n := lockList{b.Boot, c.Holders, dump.Span{First: b.First, Last: b.Last}}
+	n := lockList{b.Boot, c.Holders, dump.Span{First: b.First, Last: b.Last}, mixed(b)}
 	if k := len(a.locks); k > 0 && a.locks[k-1].boot == b.Boot {
 		a.locks[k-1] = n
 		return
@@ -147,7 +148,7 @@ func (a *Analyzer) lockProofs(l *lockList) []proof {
 					p.why += ", taken in " + h.at
 				}
 				switch {
-				case w.maybe || h.maybe:
+				case w.maybe || h.maybe || l.mixed:
 					p.conf = Likely
 				case holders > 1 && !h.task.blocked:
 					// One of several readers.

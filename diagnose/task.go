@@ -1,6 +1,8 @@
 package diagnose
 
 import (
+	"slices"
+
 	"github.com/sysrq/sysrq/dump"
 )
 
@@ -32,6 +34,7 @@ type task struct {
 	blockerAt dump.Span
 	lines     []dump.Span
 	unsure    bool
+	mixed     bool // its stack may be another's: see mixed
 	// off is where in its function the stack takes a lock: the offset of the
 	// site's frame, which the shared stack does not tell.
 	off uint32
@@ -131,6 +134,7 @@ func (a *Analyzer) addTask(b *dump.Block, d *dump.Task) {
 		}
 		if k != nil && (t.stack == nil || !t.blocked || len(b.Unsure) == 0 || t.unsure) {
 			t.stack, t.unsure, t.off = k, len(b.Unsure) > 0, k.siteOffset(d.Stack)
+			t.mixed = mixed(b)
 		}
 		t.blocked, t.state = true, "D"
 		t.blockedBoot, t.blockedDump = b.Boot, b.Dump
@@ -158,6 +162,12 @@ func (a *Analyzer) addTask(b *dump.Block, d *dump.Task) {
 		t.blocker, t.blockerAt = &c, dump.Span{First: b.First, Last: b.Last}
 	}
 	a.system(&d.System)
+}
+
+// mixed reports whether lines of a block may belong to another: nothing that
+// rests on it is certain.
+func mixed(b *dump.Block) bool {
+	return slices.Contains(b.Unsure, dump.DoubtInterleaved) || slices.Contains(b.Unsure, dump.DoubtLost)
 }
 
 // siteOffset is the offset at which a task with this stack takes a mutex; 0
