@@ -122,6 +122,12 @@ func (a *Analyzer) stuckCPU(al *alarm, kind string) *finding {
 	case has(spin, "smp_call_function", "csd_lock"):
 		f.Confidence = Likely
 		other := a.silentCPUs(al)
+		if other == "" {
+			if o := a.otherCPU(al); o != nil {
+				other = fmt.Sprintf("Processor %d ran %s in %s.", o.CPU.CPU, orKernel(o.who()), o.where())
+				f.Lines = append(f.Lines, o.lines)
+			}
+		}
 		f.Detail += " It waits for another processor to answer: that one has interrupts off, or is dead."
 		if other != "" {
 			f.Detail += " " + other
@@ -188,6 +194,22 @@ func (a *Analyzer) silentCPUs(al *alarm) string {
 	}
 	s := fmt.Sprint(cpus)
 	return "RCU waits for processor " + strings.Trim(s, "[]") + "."
+}
+
+// otherCPU is another processor of the same boot that was at work in the kernel,
+// one with interrupts off before others.
+func (a *Analyzer) otherCPU(al *alarm) *alarm {
+	var best *alarm
+	for i := range a.alarms[dump.KindCPU] {
+		o := &a.alarms[dump.KindCPU][i]
+		if o.boot != al.boot || o.CPU.CPU == al.CPU.CPU || o.Idle || o.User || o.PID == 0 || o.where() == "" || o.hasFn(handler) || o.hasFn(idling) {
+			continue
+		}
+		if best == nil || o.IRQsOff && !best.IRQsOff {
+			best = o
+		}
+	}
+	return best
 }
 
 // spinHolder is who likely has the spinlock that al spins for: another
