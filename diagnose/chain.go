@@ -614,7 +614,11 @@ func (g *waitGraph) explainEnd(e *end, u *unit, f *finding) {
 	if via := g.via(e, u); via != "" {
 		detail = append(detail, via)
 	}
-	if stopped := g.stopped(u.boot); len(stopped) > 0 && u.category() == "server" {
+	var stopped []string
+	if u.category() == "server" {
+		stopped = g.stopped(u.boot)
+	}
+	if len(stopped) > 0 {
 		// Whoever serves a file system here, and is stopped, does not answer.
 		s := strings.Join(stopped, ", ")
 		detail = append(detail, "Stopped (state T): "+s+".")

@@ -350,7 +350,7 @@ func (a *Analyzer) around(fs []*finding) []*finding {
 		switch {
 		case harmless(s):
 			f.Severity = Info
-		case trouble:
+		case trouble || s.ID == "rt-throttling":
 		case f.Severity == Warning:
 			f.Severity = Info // an ordinary log has some of these
 		case f.Severity == Critical:
