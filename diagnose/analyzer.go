@@ -25,6 +25,7 @@ type Analyzer struct {
 	sched      []schedTask
 	boots      []int64 // the line of the first block of each boot, from the first
 	heads      int     // stacks without a head
+	counts     *dump.Counts
 	oomStack   []dump.Span
 }
 
@@ -37,6 +38,10 @@ type header struct {
 	// blocks is how many followed it.
 	blocks int
 }
+
+// Counts tells what became of the log's lines, when all of it was read: without
+// it, a text that is no kernel's log can not be told from one without trouble.
+func (a *Analyzer) Counts(c dump.Counts) { a.counts = &c }
 
 // Add takes the next block of a log.
 func (a *Analyzer) Add(b *dump.Block) {

@@ -28,6 +28,7 @@ func Example() {
 	for p.Scan() {
 		a.Add(p.Block())
 	}
+	a.Counts(p.Counts())
 	r := a.Report()
 	fmt.Println(r.Findings[0].ID, r.Findings[0].Lines)
 	for _, b := range r.Blocked {

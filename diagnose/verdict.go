@@ -30,6 +30,15 @@ func (a *Analyzer) verdicts(fs []*finding) []*finding {
 			f.Confidence = Possible
 			f.Next += " (not captured: " + strings.Join(missing, ", ") + ")"
 		}
+	case len(a.kinds) == 0 && a.counts != nil && a.counts.Kernel == 0:
+		f.ID = "not-enough"
+		f.Title = "This is no kernel's log: none of its lines has a mark of the kernel's, and there is no dump in it."
+		if a.counts.Lines == 0 {
+			f.Title = "This log is empty."
+		}
+		f.Confidence = Certain
+		f.Next = "dmesg >hang.log (as root), or journalctl -k >hang.log; then: sysrq report hang.log"
+		f.Refute = "the file is a kernel's log in a form that sysrq does not know: tell us"
 	case len(a.kinds) == 0:
 		f.ID = "nothing-wrong"
 		f.Title = "Nothing is wrong here: an ordinary log, without a hang, a crash or an error that matters."

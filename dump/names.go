@@ -1,10 +1,19 @@
 package dump
 
-import "strings"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // names gives one string for equal bytes, so that a stack costs no allocation
 // per frame. It forgets all when it has too many: strings handed out stay.
-type names struct{ known map[string]name }
+type names struct {
+	known map[string]name
+	// recent has those that were asked for last, by a few of their bytes.
+	recent [1 << recentBits]name
+}
+
+const recentBits = 10
 
 type name struct {
 	s string
@@ -29,7 +38,12 @@ func (n *names) info(b []byte) name {
 	if len(b) == 0 {
 		return name{}
 	}
+	e := &n.recent[slot(b)]
+	if e.s == string(b) {
+		return *e
+	}
 	if v, ok := n.known[string(b)]; ok {
+		*e = v
 		return v
 	}
 	s := strings.ToValidUTF8(string(b), "\ufffd")
@@ -42,6 +56,21 @@ func (n *names) info(b []byte) name {
 	}
 	n.known[string(b)] = v
 	return v
+}
+
+// slot is where a name is looked for first: kernels repeat themselves, and a map
+// costs more than a comparison.
+func slot(b []byte) uint64 {
+	n := len(b)
+	var h uint64
+	if n >= 8 {
+		h = binary.LittleEndian.Uint64(b) ^ binary.LittleEndian.Uint64(b[n-8:])*0xff51afd7ed558ccd
+	} else {
+		for _, c := range b {
+			h = h<<8 | uint64(c)
+		}
+	}
+	return (h + uint64(n)) * 0x9e3779b97f4a7c15 >> (64 - recentBits)
 }
 
 // roots begin the names of the functions at a stack's bottom: the entry of a

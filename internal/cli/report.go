@@ -345,6 +345,7 @@ func examine(ctx context.Context, s source) (render.Input, error) {
 		return in, &statusError{exitInterrupted, errors.New("interrupted"), ""}
 	}
 	in.Counts = parser.Counts()
+	a.Counts(in.Counts)
 	if in.Counts.Lines == 0 && parser.Err() != nil {
 		return in, parser.Err()
 	}

@@ -38,6 +38,9 @@ func TestCopyChanged(t *testing.T) {
 // without a list of what it has inside lacks may be inside.
 func TestCompressedModules(t *testing.T) {
 	if _, err := exec.LookPath("xz"); err != nil {
+		if Wanted() {
+			t.Fatal(err)
+		}
 		t.Skip("no xz")
 	}
 	k := Kernel{Arch: "amd64", Release: "1.0", dir: t.TempDir()}
