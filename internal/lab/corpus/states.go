@@ -566,7 +566,11 @@ func rcuStall() state {
 		enter: steps(bystanders, module(""),
 			writes("/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout", "3"),
 			writes("/proc/sys/kernel/watchdog_thresh", "30")),
-		shots: []shot{{name: "stall", until: "stall", before: spins(1, 12, "spin-rcu")}},
+		shots: []shot{{name: "stall", until: "stall", before: steps(spins(1, 40, "spin-rcu"), func(s *stage) error {
+			// Somebody has to want a grace period.
+			_, err := s.run("sh", "-c", "ip link set lo up; ip link set lo down; umount /tmp")
+			return err
+		})}},
 	}
 }
 
