@@ -122,6 +122,9 @@ func (a *Analyzer) addTask(b *dump.Block, d *dump.Task) {
 		t.workqueue = d.Workqueue
 	}
 	k := a.stacks.of(d.Stack, d.Workqueue)
+	if like := a.tasks.byPID[d.SameAs]; k == nil && like != nil && d.SameAs > 0 {
+		k = like.stack
+	}
 	switch {
 	case blocked:
 		again := t.blocked && t.blockedBoot == b.Boot

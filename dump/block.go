@@ -153,6 +153,9 @@ type Task struct {
 	// Workqueue is what a worker works on: "NAME FUNC (DESCRIPTION)".
 	Workqueue string  `json:"workqueue,omitempty"`
 	Stack     []Frame `json:"stack,omitempty"`
+	// SameAs is the pid of the task whose stack this one's is equal to, where
+	// the kernel printed that instead of it (Android's 4.4).
+	SameAs int `json:"same_stack_as,omitempty"`
 	// Syscall is the number of the system call that the task is in, where its
 	// registers were printed (orig_rax on x86); -1 otherwise.
 	Syscall int `json:"-"`

@@ -424,6 +424,8 @@ func (l *line) lexIP(t []byte) {
 	case 'P':
 		if bytes.HasPrefix(t, []byte("PC is at ")) {
 			l.class = cIP
+		} else if bytes.HasPrefix(t, []byte("PANIC: double fault")) {
+			l.class = cOops
 		} else if bytes.HasPrefix(t, []byte("PKRU: ")) {
 			l.class = cRegs
 		} else if bytes.HasPrefix(t, prefixes.pid) && bytes.Contains(t, []byte("comm: ")) {
@@ -547,10 +549,11 @@ func (l *line) lexWarning(t []byte) {
 	case bytes.HasPrefix(t, []byte("possible ")), bytes.HasPrefix(t, []byte("inconsistent lock state")),
 		bytes.HasPrefix(t, []byte("suspicious RCU usage")), bytes.HasPrefix(t, []byte("bad unlock balance")),
 		bytes.HasPrefix(t, []byte("held lock freed")), bytes.HasPrefix(t, []byte("lock held when returning")),
-		bytes.HasPrefix(t, []byte("Nested lock was not taken")):
+		bytes.HasPrefix(t, []byte("Nested lock was not taken")), bytes.HasPrefix(t, []byte("nested lock was not taken")),
+		bytes.Contains(t, []byte("-safe -> ")), bytes.Contains(t, []byte(" still has locks held")):
 		l.class = cLockdep
-	case bytes.Contains(t, []byte(" at ")) && bytes.Contains(t, []byte("+0x")): // 6.18: "WARNING: file.c:1 at func+0x…"
-		l.class = cWarning
+	case bytes.Contains(t, []byte(" at ")) && (bytes.Contains(t, []byte("+0x")) || bytes.Contains(t, []byte(", CPU#"))):
+		l.class = cWarning // 6.19: "WARNING: file.c:1 at func+0x1/0x2, CPU#1: comm/12"
 	}
 }
 
@@ -565,7 +568,7 @@ func (l *line) lexRest(t []byte, i int, regs func([]byte) bool) {
 	}
 	c := within(t)
 	switch {
-	case c == cOOM || c == cAlloc:
+	case c == cOOM || c == cAlloc || c == cOops:
 		l.class = c
 	case regs(t):
 		l.class = cRegs
@@ -597,6 +600,8 @@ func within(t []byte) class {
 			return cAlloc
 		case bytes.HasSuffix(t[:k], oldHeader) && at(t, k+1, ' '):
 			c = cHeader
+		case at(t, k+6, ' ') && at(t, k+7, '[') && at(t, k+8, '#') && at(t, k+1, ' '):
+			return cOops // die(): "divide error: 0000 [#1] PREEMPT SMP"
 		}
 	}
 }

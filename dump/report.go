@@ -251,7 +251,19 @@ func (b *reportBuilder) takeFirst(p *Parser, l *line) bool {
 			rest := t[i+5:]
 			r.CPU.CPU = decimal(rest[:digits(rest)])
 		}
-		if _, at, ok := bytes.Cut(t, []byte(" at ")); ok {
+		where, at, ok := bytes.Cut(bytes.TrimPrefix(t, prefixes.warn), []byte(" at "))
+		if at, who, new := bytes.Cut(at, []byte(", CPU#")); ok && new {
+			n := digits(who)
+			r.CPU.CPU = decimal(who[:n])
+			if who = bytes.TrimPrefix(who[n:], []byte(": ")); bytes.IndexByte(who, '/') > 0 {
+				i := bytes.LastIndexByte(who, '/')
+				r.Comm, r.PID = p.names.of(who[:i]), decimal(who[i+1:])
+			}
+			if string(at) == "0x0" { // the line is all that is known
+				at = where
+			}
+			r.Location = p.names.of(at)
+		} else if ok {
 			r.Location = p.names.of(at)
 		}
 	case cOops:

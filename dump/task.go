@@ -39,8 +39,8 @@ func (b *taskBuilder) whole() bool {
 		return false // its head is lost
 	case b.cut, !b.header:
 		return false
-	case b.task.State == "R" && len(b.frames) == 0:
-		return true // it runs elsewhere: no stack is printed
+	case b.task.State == "R" && len(b.frames) == 0, b.task.SameAs > 0:
+		return true // it runs elsewhere: no stack is printed; or it is another's
 	case b.sleeper && !b.counter && !b.sched:
 		return false
 	}
@@ -72,6 +72,13 @@ func (b *taskBuilder) take(p *Parser, l *line) bool {
 		return true
 	case cTaskTable:
 		return b.Kind == KindHungTask && !b.header
+	case cOther:
+		pid, ok := bytes.CutPrefix(l.trim, []byte("<Same stack as pid "))
+		if n := digits(pid); ok && n > 0 && b.header && len(b.frames) == 0 {
+			b.task.SameAs = max(decimal(pid[:n]), 0)
+			return true
+		}
+		return false
 	case cBlocker:
 		return b.Kind == KindHungTask && b.blocker(p, l)
 	case cRegs:
