@@ -79,6 +79,7 @@ var comms = []rule{
 	{"]: ", lazy(`(?:^|[\]:>;] ?)([^\s:\[]{1,15})\[(\d+)\]: `)},
 	{"(", lazy(`(?:^|[\]:>;] ?)([^\s:\[(]{1,15})\((\d+)\)`)},
 	{"invoked oom-killer", lazy(`(\S{1,15}) invoked oom-killer`)},
+	{"CPU#", lazy(`\bCPU#\d+: (\S{1,15})/(\d+)`)},
 	{"comm", lazy(`\bcomm[ =:]+"?([^\s",:]{1,15})`)},
 	{"omm: ", lazy(`\b[Pp](?:id|ID): ?\d+,? comm: ?(\S{1,15})`)},
 	{"/", lazy(`(?:locks? held by|swapper|process|by task|by) (\S{1,15})/(\d+)\b`)},
