@@ -414,7 +414,7 @@ func place(out []byte, s string, end int, pseudonym string, was int) (_ []byte, 
 // names.
 func (r *Redactor) inPlace(s string) string {
 	// A frame names no task.
-	if strings.Contains(s, "+0x") && strings.Contains(s, "/0x") && !containsAny(s, "omm", "ask", "PID") {
+	if strings.Contains(s, "+0x") && strings.Contains(s, "/0x") && !containsAny(s, "omm", "ask", "PID", "CPU#") {
 		return s
 	}
 	for _, rules := range [][]rule{comms, columns} {
