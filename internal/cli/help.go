@@ -179,14 +179,19 @@ Exit status: 0; 2 for another shell.`,
 // needsQuotes reports whether a shell would not take a word as it is.
 func needsQuotes(word string) bool {
 	return word == "" || strings.ContainsFunc(word, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-'
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.' && r != '/'
 	})
 }
+
+// isFile reports whether a word looks like a file's name.
+func isFile(word string) bool { return strings.ContainsAny(word, "./") || word == "-" }
 
 // instead is what to type in place of a word that names nothing.
 func instead(words []string, unknown *sysrq.UnknownError) string {
 	near := slices.Clone(unknown.Nearest)
-	if cmds := sysrq.Nearest(unknown.Word, subcommands); len(cmds) > 0 && len(words) == 1 {
+	if cmds := sysrq.Nearest(unknown.Word, subcommands); len(cmds) > 0 && words[0] == unknown.Word && slices.ContainsFunc(words[1:], isFile) {
+		near = cmds[:1] // no step takes a file
+	} else if len(cmds) > 0 && len(words) == 1 {
 		near = slices.DeleteFunc(near, func(w string) bool { return strings.HasPrefix(w, "_") })
 		near = append(cmds[:1], near...)
 	}

@@ -271,7 +271,10 @@ func here() map[string]string {
 // file already.
 func unreadable(s source, err error) error {
 	var pe *os.PathError
-	if errors.As(err, &pe) {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return &statusError{exitFailed, err, "a FILE is a log that is there; to capture one now: sysrq -t local: report"}
+	case errors.As(err, &pe):
 		return err
 	}
 	return fmt.Errorf("%s: %w", s.name, err)
