@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/sysrq/sysrq/dump"
+	"github.com/sysrq/sysrq/internal/golden"
 )
 
 var update = flag.Bool("update", false, "write docs/corpus.md anew")
@@ -230,54 +231,28 @@ func sound(t interface {
 	}
 }
 
-// golden is a recorded dump of a machine in a known state.
-type golden struct {
-	file  string
-	state map[string]string
+// recorded are the dumps of machines in known states.
+func recorded(t testing.TB) []golden.File {
+	t.Helper()
+	files, err := golden.Read(recordedDir)
+	if err != nil || len(files) < 200 {
+		t.Fatalf("%d recorded dumps, %v", len(files), err)
+	}
+	return files
 }
 
-func goldens(t testing.TB) []golden {
-	t.Helper()
-	dir := os.Getenv("SYSRQ_GOLDEN")
-	if dir == "" {
-		dir = "testdata/corpus"
-	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*.txt"))
-	if len(files) == 0 {
-		t.Skip("there are no recorded dumps in testdata/corpus")
-	}
-	var out []golden
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g := golden{file, map[string]string{}}
-		for line := range strings.Lines(string(b)) {
-			k, v, ok := strings.Cut(strings.TrimSpace(line), ": ")
-			if !ok {
-				break
-			}
-			g.state[k] = v
-		}
-		out = append(out, g)
-	}
-	return out
-}
+const recordedDir = "testdata/corpus"
+
+func recordedFile(g golden.File) string { return filepath.Join(recordedDir, g.Name+".txt") }
 
 // TestKnownStates holds the first finding about recorded dumps against the state
 // that the machine was in. "seen" is what the dump can show, where that is less.
 func TestKnownStates(t *testing.T) {
 	right, all, culprits, named := 0, 0, 0, 0
-	for _, g := range goldens(t) {
-		name := strings.TrimSuffix(filepath.Base(g.file), ".txt")
-		r := analyze(t, g.file)
+	for _, g := range recorded(t) {
+		name, root := g.Name, g.Root
+		r := analyze(t, recordedFile(g))
 		sound(t, name, r)
-		root := g.state["root"]
-		if root == "" {
-			t.Errorf("%s names no root", name)
-			continue
-		}
 		f := r.Findings[0]
 		if root == "none" {
 			if f.Severity != Info {
@@ -286,12 +261,12 @@ func TestKnownStates(t *testing.T) {
 			continue
 		}
 		all++
-		if f.ID == root || slices.Contains(strings.Fields(g.state["seen"]), f.ID) {
+		if f.ID == root || slices.Contains(strings.Fields(g.Seen), f.ID) {
 			right++
 		} else {
 			t.Logf("%s: root is %s, said %s: %s", name, root, f.ID, f.Title)
 		}
-		if c := g.state["culprit"]; c != "" && f.ID == root {
+		if c := g.Culprit; c != "" && f.ID == root {
 			culprits++
 			text := f.Title + " " + f.Suspect + " " + f.Detail
 			if slices.ContainsFunc(strings.FieldsFunc(c, func(r rune) bool { return r == ' ' || r == ',' }), func(w string) bool { return strings.Contains(text, w) }) {
@@ -300,8 +275,8 @@ func TestKnownStates(t *testing.T) {
 				t.Logf("%s: the culprit is %s, said %q", name, c, f.Suspect)
 			}
 		}
-		if want, ok := g.state["blocked"]; ok && fmt.Sprint(len(r.Blocked)) != want {
-			t.Logf("%s: %d blocked, want %s", name, len(r.Blocked), want)
+		if g.Blocked >= 0 && len(r.Blocked) != g.Blocked {
+			t.Logf("%s: %d blocked, want %d", name, len(r.Blocked), g.Blocked)
 		}
 	}
 	t.Logf("root named right in %d of %d dumps; the culprit in %d of %d", right, all, named, culprits)
