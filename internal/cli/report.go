@@ -73,6 +73,9 @@ or vmcore-dmesg file, as it is or packed by gzip, xz or zstd; "-" is standard
 input. With -t TARGET it captures first: the steps of "sysrq observe" (blocked
 tasks, processors, memory, all tasks), or those of --steps.
 
+Several files are several reports. Dumps of one machine are compared over time
+when they are in one: cat monday.log tuesday.log | sysrq report -
+
 What a report says is a help to think, not a verdict: each finding has the
 lines it rests on, and what would refute it.
 
