@@ -228,12 +228,15 @@ var (
 
 // unusual reads the rarer forms. end is where the name ends that t begins with.
 func (f *rawFrame) unusual(t []byte, end int) bool {
-	if at(t, 0, '(') || bytes.HasPrefix(t[end:], fromWord) {
+	if at(t, 0, '(') || at(t, end, ' ') && at(t, end+1, 'f') && bytes.HasPrefix(t[end:], fromWord) {
 		return f.arm(t)
 	}
-	if _, n := hexAt(t); n >= 6 { // no name was known
+	if _, n := hexAt(t); n >= 6 { // no name is known
 		f.name = t[:n]
 		return f.tail(t[n:])
+	}
+	if !f.bracketed && t[len(t)-1] != ']' {
+		return false
 	}
 	if i := bytes.Index(t, inlineWord); i > 0 {
 		name, rest, _ := bytes.Cut(t[:i], blank)

@@ -106,7 +106,7 @@ var taskState = func() (ok [256]bool) {
 	return ok
 }()
 
-// oldTask reads the headers before 5.10:
+// readOld reads the headers before 5.10:
 //
 //	bash            D    0  910      2 0x80004000            4.10 to 5.9
 //	bash            D ffff8803a09c7cd8     0   922      2 0x00000000
@@ -115,27 +115,26 @@ var taskState = func() (ok [256]bool) {
 //
 // Free stack may touch the state's letter, flags may be missing, blanks may
 // have been squeezed, and a column may stand behind.
-func oldTask(t []byte) (h rawTask, ok bool) {
-	h.pid, h.tgid, h.ppid = -1, -1, -1
+func (h *rawTask) readOld(t []byte) bool {
 	n := len(t)
 	for n > 0 && (t[n-1] == ' ' || t[n-1] == '\t') {
 		n--
 	}
 	t = t[:n]
 	if n < len("x D 0 1 2 0x0") || !hexByte[t[n-1]] && t[n-1] != ')' {
-		return h, false
+		return false
 	}
 	// The letter stands in column 16 or 14, or behind fewer blanks.
 	for i := 1; i <= 18 && i+2 < n; i++ {
 		if t[i-1] != ' ' || !taskState[t[i]] || t[i+1] != ' ' && t[i+1]-'0' > 9 {
 			continue
 		}
-		h.comm, h.state = bytes.TrimRight(t[:i], " "), t[i]
+		*h = rawTask{comm: bytes.TrimRight(t[:i], " "), state: t[i], pid: -1, tgid: -1, ppid: -1}
 		if len(h.comm) > 0 && t[0] != ' ' && h.columns(t[i+1:], i == 16 || i == 14) {
-			return h, true
+			return true
 		}
 	}
-	return h, false
+	return false
 }
 
 // columns reads what stands behind the state. fixed says that the state stands

@@ -561,8 +561,8 @@ func (l *line) lexWarning(t []byte) {
 // i is how far the line was indented; regs looks for registers, if nobody has.
 func (l *line) lexRest(t []byte, i int, regs func([]byte) bool) {
 	if i == 0 {
-		if h, ok := oldTask(t); ok {
-			l.task, l.class = h, cTask
+		if l.task.readOld(t) {
+			l.class = cTask
 			return
 		}
 	}
@@ -593,14 +593,16 @@ func within(t []byte) class {
 			return c
 		}
 		k += i
+		// Most colons are not followed by a blank and one of these letters.
 		switch {
-		case bytes.HasSuffix(t[:k], invoked):
+		case k == 0:
+		case t[k-1] == 'r' && bytes.HasSuffix(t[:k], invoked):
 			return cOOM
-		case bytes.HasPrefix(t[k:], allocFailure) && bytes.Contains(t, []byte("order:")):
-			return cAlloc
-		case bytes.HasSuffix(t[:k], oldHeader) && at(t, k+1, ' '):
+		case t[k-1] == ' ' && bytes.HasSuffix(t[:k], oldHeader) && at(t, k+1, ' '):
 			c = cHeader
-		case at(t, k+6, ' ') && at(t, k+7, '[') && at(t, k+8, '#') && at(t, k+1, ' '):
+		case at(t, k+2, 'p') && bytes.HasPrefix(t[k:], allocFailure) && bytes.Contains(t, []byte("order:")):
+			return cAlloc
+		case at(t, k+8, '#') && t[k+7] == '[' && t[k+6] == ' ' && t[k+1] == ' ':
 			return cOops // die(): "divide error: 0000 [#1] PREEMPT SMP"
 		}
 	}
@@ -615,6 +617,9 @@ var (
 // isRegs recognises a row of registers, of stack words or of code: nothing but
 // hexadecimal words of 8 or 16 digits, and short names for them.
 func isRegs(t []byte) bool {
+	if !endsAsRegs(t) {
+		return false
+	}
 	long, names := 0, 0
 	// "CR2: 0000000000000000", and nothing else
 	register := len(t) > 4 && t[0] >= 'A' && t[0] <= 'Z' && bytes.IndexByte(t[:min(len(t), 7)], ':') >= 2
@@ -643,4 +648,27 @@ func isRegs(t []byte) bool {
 		t = t[n:]
 	}
 	return long >= 2 && names <= long+1 || long == 1 && names == 1 && register
+}
+
+// endsAsRegs looks at the end only, which tells most other lines: a row ends in
+// a value, or in a name whose value was wrapped off.
+func endsAsRegs(t []byte) bool {
+	n := len(t)
+	for n > 0 && (t[n-1] == ' ' || t[n-1] == '\t') {
+		n--
+	}
+	if n == 0 {
+		return false
+	}
+	if c := t[n-1]; c == ':' || c == '.' || c == ')' || c == '>' || c == 'x' {
+		return true
+	}
+	word := 0
+	for word < n && word <= 16 && t[n-1-word] != ' ' && t[n-1-word] != '\t' {
+		if !hexByte[t[n-1-word]] {
+			return t[n-1-word] == 'x' || t[n-1-word] == '(' || t[n-1-word] == ':'
+		}
+		word++
+	}
+	return word == 8 || word == 16 || word <= 4
 }
