@@ -370,7 +370,11 @@ func (p *Parser) resume(ln *lane, l *line) bool {
 	}
 	for i, b := range ln.left {
 		h, ok := b.(*taskBuilder)
-		if !ok || h.Kind != KindHungTask || h.header || l.task.pid < 0 || h.task.PID != l.task.pid || !b.take(p, l) {
+		if !ok || h.Kind != KindHungTask || h.header || l.task.pid < 0 || h.task.PID != l.task.pid {
+			continue
+		}
+		if !b.take(p, l) { // it has got a stack before its header: another's
+			p.mixed(ln, ln.left[0], DoubtInterleaved)
 			continue
 		}
 		p.mixed(ln, b, DoubtInterleaved)
