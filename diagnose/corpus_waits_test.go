@@ -11,18 +11,6 @@ import (
 	"github.com/sysrq/sysrq/dump"
 )
 
-// corpus is the public logs, if they are there.
-func corpus(t testing.TB) []string {
-	t.Helper()
-	for _, dir := range []string{os.Getenv("SYSRQ_CORPUS"), "../../shared/corpus"} {
-		if files, _ := filepath.Glob(filepath.Join(dir, "*.log")); dir != "" && len(files) > 0 {
-			return files
-		}
-	}
-	t.Skip("the public logs are not here: set SYSRQ_CORPUS to their folder")
-	return nil
-}
-
 // tasksOf calls f for each task of a log.
 func tasksOf(t testing.TB, file string, f func(b *dump.Block, task *dump.Task)) {
 	t.Helper()
@@ -71,7 +59,7 @@ func TestRowsOfPublicLogs(t *testing.T) {
 	count := map[key]int{}
 	first := map[key]string{}
 	var blocked, none, unsaid, empty int
-	for _, file := range corpus(t) {
+	for _, file := range publicLogs(t) {
 		log := filepath.Base(file)[:3]
 		seen := map[string]bool{}
 		tasksOf(t, file, func(b *dump.Block, task *dump.Task) {

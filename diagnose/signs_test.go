@@ -161,7 +161,7 @@ func FuzzSigns(f *testing.F) {
 
 // What the public logs show: go test -v -run SignsOf.
 func TestSignsOfPublicLogs(t *testing.T) {
-	for _, file := range corpus(t) {
+	for _, file := range publicLogs(t) {
 		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
